@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#ifndef TD_LOG_H
+#define TD_LOG_H
+
+#include <syslog.h>
+
+/**
+ * td_log_open() - set where messages go
+ * @name: name of the program, kept
+ * @to_syslog: non-zero: syslog, else stderr
+ * @level: least important level to show, LOG_ERR..LOG_DEBUG
+ */
+void td_log_open(const char *name, int to_syslog, int level);
+
+/**
+ * td_log() - write one message
+ * @level: LOG_ERR, LOG_WARNING, LOG_INFO or LOG_DEBUG
+ * @fmt: as printf, without newline; names the object, the value and the
+ *	valid range
+ */
+void td_log(int level, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+#define td_err(...)	td_log(LOG_ERR, __VA_ARGS__)
+#define td_warn(...)	td_log(LOG_WARNING, __VA_ARGS__)
+#define td_info(...)	td_log(LOG_INFO, __VA_ARGS__)
+#define td_dbg(...)	td_log(LOG_DEBUG, __VA_ARGS__)
+
+#endif /* TD_LOG_H */
