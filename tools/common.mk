@@ -3,8 +3,7 @@
 #
 # SAN=1 builds with ASan and UBSan into a folder of its own.
 
-top := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))../))
-top := $(abspath $(top))
+top := $(abspath $(dir $(lastword $(MAKEFILE_LIST)))..)
 
 ifeq ($(SAN),1)
 BUILD ?= $(top)/build/tools-asan
