@@ -1,0 +1,53 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# run.sh PROGRAM...: run cmocka programs, print one TAP stream for all of
+# them. A program that dies, or runs fewer tests than it planned, is a failed
+# test of its own. Exit status: 0 if all passed.
+
+out=$(mktemp) || exit 1
+trap 'rm -f "$out"' EXIT
+export CMOCKA_MESSAGE_OUTPUT=TAP
+# A test never needs longer; a hang must not stop the others.
+limit=${UNIT_TIMEOUT:-120}
+fail=0
+count=0
+
+echo "TAP version 13"
+for prog in "$@"; do
+	name=${prog##*/}
+	timeout "$limit" "$prog" >"$out" 2>&1 </dev/null
+	rc=$?
+	awk -v name="$name" -v start="$count" -v rc="$rc" '
+	/^TAP version/ { next }
+	/^1\.\.[0-9]+$/ { plan += substr($0, 4); next }
+	/^(not )?ok [0-9]+/ {
+		seen++
+		if (/^not/)
+			bad++
+		match($0, /^(not )?ok [0-9]+( - )?/)
+		verdict = /^not/ ? "not ok" : "ok"
+		rest = substr($0, RLENGTH + 1)
+		printf "%s %d - %s: %s\n", verdict, ++n + start, name, rest
+		next
+	}
+	/^(not )?ok - / { next }
+	/^#/ { print; next }
+	{ print "# " $0 }
+	END {
+		if (!seen || seen != plan || (rc && !bad)) {
+			printf "not ok %d - %s: %d of %d tests, exit status %d\n",
+				++n + start, name, seen, plan, rc
+			bad++
+		}
+		exit (bad ? 1 : 0)
+	}' "$out" || fail=1
+	count=$((count + $(awk -v rc="$rc" '
+		/^1\.\.[0-9]+$/ { plan += substr($0, 4) }
+		/^ok [0-9]+/ { seen++ }
+		/^not ok [0-9]+/ { seen++; bad++ }
+		END { print seen + (!seen || seen != plan || (rc && !bad)) }
+		' "$out")))
+done
+echo "1..$count"
+exit $fail
