@@ -160,12 +160,17 @@ int td_ctl_connect_path(const char *path, int timeout_ms)
 	return td_ctl_connect_by(path, td_ctl_deadline(timeout_ms));
 }
 
+/* The control socket of a tapdisk2. */
+static void td_ctl_path(char *path, size_t size, pid_t pid)
+{
+	snprintf(path, size, TD_CTL_DIR "/" TD_CTL_PREFIX "%d", (int)pid);
+}
+
 int td_ctl_connect(pid_t pid, int timeout_ms)
 {
 	char path[sizeof(TD_CTL_DIR "/" TD_CTL_PREFIX) + 12];
 
-	snprintf(path, sizeof(path), TD_CTL_DIR "/" TD_CTL_PREFIX "%d",
-		 (int)pid);
+	td_ctl_path(path, sizeof(path), pid);
 	return td_ctl_connect_path(path, timeout_ms);
 }
 
@@ -187,6 +192,8 @@ int td_ctl_recv_raw(int fd, void *buf, size_t len, int timeout_ms)
 /* The error that an answer to a request of this type tells. */
 static int td_ctl_answer_error(uint16_t type, const struct td_ctl_msg *msg)
 {
+	if (type == TD_CTL_FORCE_SHUTDOWN)
+		type = TD_CTL_CLOSE;
 	switch (msg->type) {
 	case TD_CTL_ERROR:
 	case TD_CTL_RUNTIME_ERROR:
@@ -197,7 +204,7 @@ static int td_ctl_answer_error(uint16_t type, const struct td_ctl_msg *msg)
 	case TD_CTL_RESUME_RSP:
 	case TD_CTL_CLOSE_RSP:
 	case TD_CTL_DETACH_RSP:
-		if (msg->type != type + 1)
+		if (msg->type != type + 1 || msg->u.response.error < 0)
 			return -EPROTO;
 		return -msg->u.response.error;
 	default:
@@ -207,11 +214,19 @@ static int td_ctl_answer_error(uint16_t type, const struct td_ctl_msg *msg)
 
 int td_ctl_call(pid_t pid, struct td_ctl_msg *msg, int timeout_ms)
 {
+	char path[sizeof(TD_CTL_DIR "/" TD_CTL_PREFIX) + 12];
+
+	td_ctl_path(path, sizeof(path), pid);
+	return td_ctl_call_path(path, msg, timeout_ms);
+}
+
+int td_ctl_call_path(const char *path, struct td_ctl_msg *msg, int timeout_ms)
+{
 	int64_t deadline = td_ctl_deadline(timeout_ms);
 	uint16_t type = msg->type;
 	int fd, err;
 
-	fd = td_ctl_connect(pid, timeout_ms);
+	fd = td_ctl_connect_path(path, timeout_ms);
 	err = fd < 0 ? fd : td_ctl_send_by(fd, msg, deadline);
 	if (!err)
 		err = td_ctl_recv_msg(fd, msg, deadline);

@@ -73,4 +73,14 @@ int td_ctl_recv_raw(int fd, void *buf, size_t len, int timeout_ms);
  */
 int td_ctl_call(pid_t pid, struct td_ctl_msg *msg, int timeout_ms);
 
+/**
+ * td_ctl_call_path() - td_ctl_call() for a control socket
+ * @path: its path
+ * @msg: in: request; out: answer
+ * @timeout_ms: timeout
+ *
+ * Return: as td_ctl_call().
+ */
+int td_ctl_call_path(const char *path, struct td_ctl_msg *msg, int timeout_ms);
+
 #endif /* TD_CTL_CLIENT_H */
