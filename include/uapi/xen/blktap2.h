@@ -336,6 +336,8 @@ struct blktap_direct_cmd {
  * @events: address of an array of struct blktap_direct_event
  * @nr_cmds: in: number of commands; out: number carried out
  * @max_events: in: room for events; out: number of events written
+ * @transfers: in: 0; out: number of MAP commands, of this call and of earlier
+ *	ones, whose transfer has not ended
  * @reserved: 0
  *
  * Commands are carried out in order, then events are handed out. The first
@@ -349,7 +351,8 @@ struct blktap_direct_xfer {
 	__u64 events;
 	__u32 nr_cmds;
 	__u32 max_events;
-	__u64 reserved;
+	__u32 transfers;
+	__u32 reserved;
 };
 
 #define BLKTAP_IOCTL_DIRECT_XFER	_IOWR(0xb2, 3, struct blktap_direct_xfer)
