@@ -6,7 +6,8 @@
  * A connection carries one request and its answer. Both are messages of 544
  * bytes, fields in the byte order of the machine. LIST is answered by one
  * message for each disk, with a count that goes down, and one with count 0;
- * STATS by a message and then by as many bytes of text as it tells. A request
+ * STATS by a message and then by as many bytes of text as it tells;
+ * FORCE_SHUTDOWN by CLOSE_RSP; EXIT by the end of the connection. A request
  * that is not understood is answered by TD_CTL_ERROR.
  *
  * This is the protocol of the 2.x user space of blktap, byte for byte: its
@@ -107,7 +108,8 @@ struct td_ctl_image {
  * @path: "type:path", ends with NUL; RESUME: empty for what it was
  * @prt_devnum: minor whose parents are to be shared (TD_CTL_REUSE_PRT)
  * @req_timeout: OPEN: seconds for which a request is tried again, 0 for the
- *	default; CLOSE: seconds to wait for the disk's last opener, 0 for none
+ *	default; CLOSE, FORCE_SHUTDOWN: seconds to wait for the disk's last
+ *	opener to close it, 0 for the default
  * @secondary: second image (TD_CTL_SECONDARY)
  */
 struct td_ctl_params {
