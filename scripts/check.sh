@@ -103,8 +103,10 @@ checkpatch()
 
 	need perl || return
 	sources "$1" || return $((1 - named))
-	quiet "$ksrc/scripts/checkpatch.pl" --no-tree --strict --quiet \
-		--show-types --no-summary ${2:+--ignore "$2"} -f "${src[@]}"
+	# In a folder of its own, as it leaves files behind.
+	(cd "$out" && quiet "$ksrc/scripts/checkpatch.pl" --no-tree --strict \
+		--quiet --show-types --no-summary ${2:+--ignore "$2"} \
+		-f "${src[@]/#/$root/}" | sed "s,$root/,,"; exit "${PIPESTATUS[0]}")
 }
 
 check_checkpatch-kernel() { checkpatch '^(drivers|include)/.*\.[ch]$'; }
