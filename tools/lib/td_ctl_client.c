@@ -194,8 +194,6 @@ static int td_ctl_answer_error(uint16_t type, const struct td_ctl_msg *msg)
 {
 	if (type == TD_CTL_FORCE_SHUTDOWN)
 		type = TD_CTL_CLOSE;
-	if (type == TD_CTL_FORCE_SHUTDOWN)
-		type = TD_CTL_CLOSE;
 	switch (msg->type) {
 	case TD_CTL_ERROR:
 	case TD_CTL_RUNTIME_ERROR:
