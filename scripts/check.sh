@@ -104,7 +104,7 @@ checkpatch()
 	need perl || return
 	sources "$1" || return $((1 - named))
 	# In a folder of its own, as it leaves files behind.
-	(cd "$out" && quiet "$ksrc/scripts/checkpatch.pl" --no-tree --strict \
+	(cd "$out" && quiet "$ksrc/scripts/checkpatch.pl" --root "$ksrc" --strict \
 		--quiet --show-types --no-summary ${2:+--ignore "$2"} \
 		-f "${src[@]/#/$root/}" | sed "s,$root/,,"; exit "${PIPESTATUS[0]}")
 }
