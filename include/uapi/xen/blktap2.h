@@ -130,8 +130,10 @@ struct blktap_device_info {
 
 /**
  * struct blktap_ring_segment - part of a request, within one page
+ * @__pad: not used
  * @first_sect: first 512-byte sector in the page, 0..7
  * @last_sect: last 512-byte sector in the page, inclusive, @first_sect..7
+ * @__pad2: not used
  */
 struct blktap_ring_segment {
 	__u32 __pad;
@@ -144,10 +146,12 @@ struct blktap_ring_segment {
  * struct blktap_ring_request - a request in the ring, 112 bytes
  * @operation: BLKTAP_OP_*
  * @nr_segments: 1..11 for READ and WRITE, else 0
+ * @__pad: not used
  * @id: slot of the request, 0..31
  * @sector_number: first sector of 512 bytes
- * @seg: where the data is (READ, WRITE)
- * @nr_sectors: length in sectors of 512 bytes (TRIM)
+ * @u: depends on @operation
+ * @u.seg: where the data is (READ, WRITE)
+ * @u.nr_sectors: length in sectors of 512 bytes (TRIM)
  */
 struct blktap_ring_request {
 	__u8 operation;
@@ -190,6 +194,7 @@ union blktap_ring_entry {
  * @rsp_prod: responses produced by the server, free running
  * @rsp_event: initially 1, not used by the kernel
  * @msg: BLKTAP_RING_MESSAGE_* or 0; the server clears it
+ * @__pad: not used
  * @ring: the slots
  */
 struct blktap_sring {
@@ -208,7 +213,7 @@ struct blktap_sring {
 
 #define BLKTAP_DIRECT_VERSION		1
 #define BLKTAP_DIRECT_DEPTH_MAX		256
-#define BLKTAP_DIRECT_IO_MAX		(1U << 20)
+#define BLKTAP_DIRECT_IO_MAX		(1024 * 1024)
 #define BLKTAP_DIRECT_FILES_MAX		256
 
 /**
