@@ -237,7 +237,7 @@ struct blktap_direct_setup {
 };
 
 /* Enter direct mode. -EBUSY in ring mode (ring mapped or disk created so). */
-#define BLKTAP_IOCTL_DIRECT_SETUP	_IOWR(0xb2, 1, struct blktap_direct_setup)
+#define BLKTAP_IOCTL_DIRECT_SETUP	_IOWR(0xba, 1, struct blktap_direct_setup)
 
 /**
  * struct blktap_direct_file - a file for extents to name
@@ -252,7 +252,7 @@ struct blktap_direct_file {
 	__s32 fd;
 };
 
-#define BLKTAP_IOCTL_DIRECT_FILE	_IOW(0xb2, 2, struct blktap_direct_file)
+#define BLKTAP_IOCTL_DIRECT_FILE	_IOW(0xba, 2, struct blktap_direct_file)
 
 /* Events: a new request, or the end of a MAP command. */
 #define BLKTAP_EVENT_REQUEST		1
@@ -360,6 +360,6 @@ struct blktap_direct_xfer {
 	__u32 reserved;
 };
 
-#define BLKTAP_IOCTL_DIRECT_XFER	_IOWR(0xb2, 3, struct blktap_direct_xfer)
+#define BLKTAP_IOCTL_DIRECT_XFER	_IOWR(0xba, 3, struct blktap_direct_xfer)
 
 #endif /* _UAPI_XEN_BLKTAP2_H */
