@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Requests to a tapdisk over its control socket. */
+#include "tap_ctl.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "td_ctl_client.h"
+#include "td_log.h"
+
+/* Opening reads and checks all images of a chain. */
+#define TAP_OPEN_TIMEOUT	120000
+#define TAP_STATS_TIMEOUT	10000
+#define TAP_STATS_MAX		(16U << 20)
+#define TAP_CALL_TIMEOUT	30000
+/* How often a request that is refused with "busy" is repeated. */
+#define TAP_RETRY		50
+
+int tap_image_call(const struct tap_env *env, int pid, struct td_ctl_msg *msg,
+		   int timeout_ms, char *text)
+{
+	char path[PATH_MAX];
+	char *p;
+	int err;
+
+	snprintf(path, sizeof(path), "%s/" TD_CTL_PREFIX "%d", env->run, pid);
+	err = td_ctl_call_path(path, msg, timeout_ms);
+	if (!err)
+		return 0;
+	if (err == -EPROTO) {
+		snprintf(text, TAP_TEXT_MAX, "answer not understood");
+		return err;
+	}
+	if (msg->u.response.message[0])
+		snprintf(text, TAP_TEXT_MAX, "%s (%s)", strerror(-err),
+			 msg->u.response.message);
+	else if (err == -ECONNREFUSED || access(path, F_OK))
+		snprintf(text, TAP_TEXT_MAX, "no such tapdisk");
+	else if (err == -ETIMEDOUT)
+		snprintf(text, TAP_TEXT_MAX, "no answer within %d s",
+			 timeout_ms / 1000);
+	else
+		snprintf(text, TAP_TEXT_MAX, "%s", strerror(-err));
+	for (p = text; *p; p++)
+		if (!isprint((unsigned char)*p))
+			*p = '?';
+	return err;
+}
+
+static int tap_image_simple(const struct tap_env *env, int pid, int minor,
+			    int type, const char *what)
+{
+	struct td_ctl_msg msg = { .type = type, .cookie = minor };
+	char text[TAP_TEXT_MAX];
+	int err;
+
+	err = tap_image_call(env, pid, &msg, TAP_CALL_TIMEOUT, text);
+	if (err)
+		td_err("cannot %s minor %d %s tapdisk %d: %s", what, minor,
+		       type == TD_CTL_ATTACH ? "to" : "from", pid, text);
+	return err;
+}
+
+int tap_image_attach(const struct tap_env *env, int pid, int minor)
+{
+	return tap_image_simple(env, pid, minor, TD_CTL_ATTACH, "attach");
+}
+
+int tap_image_detach(const struct tap_env *env, int pid, int minor)
+{
+	return tap_image_simple(env, pid, minor, TD_CTL_DETACH, "detach");
+}
+
+static void tap_image_params(struct td_ctl_params *params,
+			     const struct tap_opts *o)
+{
+	params->flags = o->flags;
+	if (o->args)
+		snprintf(params->path, sizeof(params->path), "%s", o->args);
+	if (o->secondary)
+		snprintf(params->secondary, sizeof(params->secondary), "%s",
+			 o->secondary);
+	if (o->parent >= 0)
+		params->prt_devnum = o->parent;
+	if (o->timeout > 0)
+		params->req_timeout = o->timeout;
+}
+
+int tap_image_open(const struct tap_env *env, int pid, int minor,
+		   const struct tap_opts *o)
+{
+	struct td_ctl_msg msg = { .type = TD_CTL_OPEN, .cookie = minor };
+	struct tap_record rec = { .flags = o->flags & ~TD_CTL_REUSE_PRT };
+	char text[TAP_TEXT_MAX];
+	int err;
+
+	tap_image_params(&msg.u.params, o);
+	err = tap_image_call(env, pid, &msg, TAP_OPEN_TIMEOUT, text);
+	if (err) {
+		td_err("cannot open %s on minor %d with tapdisk %d: %s",
+		       o->args, minor, pid, text);
+		return err;
+	}
+	if (o->timeout > 0)
+		rec.timeout = o->timeout;
+	if (o->secondary)
+		snprintf(rec.secondary, sizeof(rec.secondary), "%s",
+			 o->secondary);
+	/* Without it, the tap works all the same. */
+	tap_record_save(env, minor, &rec);
+	return 0;
+}
+
+/*
+ * A request that is repeated while it is refused with -EBUSY or -EAGAIN. The
+ * answer to the last repetition is the result.
+ */
+static int tap_image_retry(const struct tap_env *env, int pid, int minor,
+			   int type, int timeout_ms, char *text)
+{
+	int64_t end = tap_now() + timeout_ms;
+	struct td_ctl_msg msg;
+	int err, left = timeout_ms;
+
+	for (;;) {
+		memset(&msg, 0, sizeof(msg));
+		msg.type = type;
+		msg.cookie = minor;
+		err = tap_image_call(env, pid, &msg, left, text);
+		left = (int)(end - tap_now());
+		if ((err != -EBUSY && err != -EAGAIN) || left <= TAP_RETRY)
+			return err;
+		tap_sleep(TAP_RETRY);
+		left -= TAP_RETRY;
+	}
+}
+
+int tap_image_close(const struct tap_env *env, int pid, int minor, bool force,
+		    int timeout_ms)
+{
+	char text[TAP_TEXT_MAX];
+	int err;
+
+	err = tap_image_retry(env, pid, minor,
+			      force ? TD_CTL_FORCE_SHUTDOWN : TD_CTL_CLOSE,
+			      timeout_ms, text);
+	if (err)
+		td_err("cannot close minor %d with tapdisk %d: %s%s", minor,
+		       pid, text,
+		       err == -EBUSY ? ": the disk is in use" : "");
+	else
+		tap_record_drop(env, minor);
+	return err;
+}
+
+int tap_image_pause(const struct tap_env *env, int pid, int minor,
+		    int timeout_ms)
+{
+	struct tap_record rec;
+	char text[TAP_TEXT_MAX];
+	int err;
+
+	/*
+	 * First the record: once the tapdisk has paused, the image may be
+	 * changed by others, and no recovery may touch it.
+	 */
+	err = tap_record_load(env, minor, &rec);
+	if (err)
+		return err;
+	rec.paused = true;
+	err = tap_record_save(env, minor, &rec);
+	if (err)
+		return err;
+	err = tap_image_retry(env, pid, minor, TD_CTL_PAUSE, timeout_ms, text);
+	if (!err)
+		return 0;
+	td_err("cannot pause minor %d with tapdisk %d: %s", minor, pid, text);
+	/* After a timeout, the tapdisk may still come to pause. */
+	if (err != -ETIMEDOUT) {
+		rec.paused = false;
+		tap_record_save(env, minor, &rec);
+	}
+	return err;
+}
+
+int tap_image_unpause(const struct tap_env *env, int pid, int minor,
+		      const struct tap_opts *o)
+{
+	struct td_ctl_msg msg = { .type = TD_CTL_RESUME, .cookie = minor };
+	struct tap_record rec;
+	char text[TAP_TEXT_MAX];
+	int err;
+
+	tap_image_params(&msg.u.params, o);
+	err = tap_image_call(env, pid, &msg, TAP_OPEN_TIMEOUT, text);
+	if (err) {
+		td_err("cannot unpause minor %d%s%s with tapdisk %d: %s",
+		       minor, o->args ? " as " : "", o->args ? o->args : "",
+		       pid, text);
+		return err;
+	}
+	if (tap_record_load(env, minor, &rec))
+		return 0;
+	rec.paused = false;
+	if (o->secondary) {
+		rec.flags |= TD_CTL_SECONDARY;
+		snprintf(rec.secondary, sizeof(rec.secondary), "%s",
+			 o->secondary);
+	}
+	tap_record_save(env, minor, &rec);
+	return 0;
+}
+
+static int tap_image_stats_fd(int fd, int minor, char **text)
+{
+	struct td_ctl_msg msg = { .type = TD_CTL_STATS, .cookie = minor };
+	int64_t end = tap_now() + TAP_STATS_TIMEOUT;
+	size_t len;
+	int err;
+
+	err = td_ctl_send(fd, &msg, TAP_STATS_TIMEOUT);
+	if (!err)
+		err = td_ctl_recv(fd, &msg, (int)(end - tap_now()));
+	if (err)
+		return err;
+	if (msg.type == TD_CTL_ERROR && msg.u.response.error > 0)
+		return -msg.u.response.error;
+	if (msg.type != TD_CTL_STATS_RSP || msg.u.stat.length > TAP_STATS_MAX)
+		return -EPROTO;
+	len = msg.u.stat.length;
+	if (!len)
+		return -ENODEV;
+	*text = malloc(len + 1);
+	if (!*text)
+		return -ENOMEM;
+	(*text)[len] = '\0';
+	err = td_ctl_recv_raw(fd, *text, len, (int)(end - tap_now()));
+	if (!err && memchr(*text, '\0', len))
+		err = -EPROTO;
+	if (err)
+		free(*text);
+	return err;
+}
+
+int tap_image_stats(const struct tap_env *env, int pid, int minor, char **text)
+{
+	char path[PATH_MAX];
+	int fd, err;
+
+	snprintf(path, sizeof(path), "%s/" TD_CTL_PREFIX "%d", env->run, pid);
+	fd = td_ctl_connect_path(path, TAP_STATS_TIMEOUT);
+	err = fd < 0 ? fd : tap_image_stats_fd(fd, minor, text);
+	if (fd >= 0)
+		close(fd);
+	if (err)
+		td_err("no statistics of minor %d from tapdisk %d: %s%s",
+		       minor, pid, strerror(-err),
+		       err == -EPROTO ? ", answer not understood" :
+		       err == -ENODEV ? ", it does not serve this minor" : "");
+	return err;
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * How an image was opened, for the day on which its tapdisk dies: the kernel
+ * keeps "type:path" and whether the disk is read-only, the rest is in
+ * tap<minor>.opened beside the control sockets. Most taps have nothing worth
+ * a file. A file is replaced as a whole; who reads it sees the old or the new
+ * one.
+ */
+#include "tap_ctl.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "td_log.h"
+
+static void tap_record_path(const struct tap_env *env, int minor, char *path,
+			    size_t size)
+{
+	snprintf(path, size, "%s/tap%d.opened", env->run, minor);
+}
+
+int tap_record_load(const struct tap_env *env, int minor,
+		    struct tap_record *rec)
+{
+	char path[PATH_MAX], text[512];
+	int n, end = 0, paused = 0;
+
+	memset(rec, 0, sizeof(*rec));
+	tap_record_path(env, minor, path, sizeof(path));
+	n = tap_read_file(path, text, sizeof(text));
+	if (n == -ENOENT)
+		return 0;
+	if (n < 0) {
+		td_err("cannot read %s: %s", path, strerror(-n));
+		return n;
+	}
+	if (sscanf(text, "flags=%x timeout=%d paused=%d secondary=%n",
+		   &rec->flags, &rec->timeout, &paused, &end) != 3 || !end) {
+		td_err("cannot understand %s", path);
+		return -EINVAL;
+	}
+	rec->paused = paused;
+	text[strcspn(text, "\n")] = '\0';
+	snprintf(rec->secondary, sizeof(rec->secondary), "%.255s", text + end);
+	return 0;
+}
+
+int tap_record_save(const struct tap_env *env, int minor,
+		    const struct tap_record *rec)
+{
+	char path[PATH_MAX], new[PATH_MAX + 16];
+	FILE *f;
+	int err;
+
+	tap_record_path(env, minor, path, sizeof(path));
+	if (!rec->flags && !rec->timeout && !rec->paused) {
+		unlink(path);
+		return 0;
+	}
+	snprintf(new, sizeof(new), "%s.%d", path, (int)getpid());
+	f = fopen(new, "we");
+	if (!f)
+		goto err_errno;
+	fprintf(f, "flags=%#x timeout=%d paused=%d secondary=%s\n", rec->flags,
+		rec->timeout, rec->paused, rec->secondary);
+	if (fclose(f) || rename(new, path))
+		goto err_errno;
+	return 0;
+
+err_errno:
+	err = -errno;
+	td_err("cannot write %s: %s", path, strerror(-err));
+	unlink(new);
+	return err;
+}
+
+void tap_record_drop(const struct tap_env *env, int minor)
+{
+	char path[PATH_MAX];
+
+	tap_record_path(env, minor, path, sizeof(path));
+	unlink(path);
+}

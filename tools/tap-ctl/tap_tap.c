@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Verbs on whole taps: create, destroy, recover. */
+#include "tap_ctl.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "td_log.h"
+
+/* Milliseconds to wait for another tap-ctl that works on the tap. */
+#define TAP_LOCK_TIMEOUT	30000
+/* How long destroy waits if -t does not tell, in seconds. */
+#define TAP_DESTROY_TIMEOUT	20
+/* Milliseconds for the kernel to let go of a ring whose process is gone. */
+#define TAP_FREE_TIMEOUT	5000
+/* Milliseconds in which a dead tapdisk's lock on its image goes away. */
+#define TAP_UNLOCK_TIMEOUT	5000
+
+int tap_create(const struct tap_env *env, const struct tap_opts *o,
+	       char *path, size_t size)
+{
+	int err, pid, minor;
+
+	err = tap_dev_allocate(env, o->device, &minor, path, size);
+	if (err)
+		return err;
+	pid = tap_spawn(env);
+	if (pid < 0) {
+		err = pid;
+		goto err_free;
+	}
+	err = tap_image_attach(env, pid, minor);
+	if (!err)
+		err = tap_image_open(env, pid, minor, o);
+	if (!err)
+		return 0;
+
+	/* It is of no use to anybody: no need to be kind. */
+	tap_spawn_kill(env, pid, minor);
+err_free:
+	tap_sysfs_remove(env, minor);
+	tap_dev_free(env, minor, TAP_FREE_TIMEOUT);
+	if (o->device)
+		unlink(o->device);
+	return err;
+}
+
+/*
+ * The process to ask, or 0 if there is none: the one that the kernel knows.
+ * The caller's idea of it may be old, after a recovery another process serves
+ * the tap. But one that lives and is not the right one is a mistake.
+ */
+static int tap_destroy_server(const struct tap_env *env, int pid, int minor)
+{
+	struct tap_sysfs tap;
+	int err;
+
+	err = tap_sysfs_read(env, minor, &tap);
+	if (err)
+		return err;
+	if (!pid || !tap.task || pid == tap.task ||
+	    !tap_spawn_is_tapdisk(env, pid))
+		return tap.task;
+	td_err("minor %d is served by process %d, not by tapdisk %d", minor,
+	       tap.task, pid);
+	return -EINVAL;
+}
+
+static int tap_destroy_locked(const struct tap_env *env, int pid, int minor,
+			      int timeout_ms)
+{
+	int err;
+
+	pid = tap_destroy_server(env, pid, minor);
+	if (pid < 0)
+		return pid;
+	if (pid) {
+		err = tap_image_close(env, pid, minor, false, timeout_ms);
+		/* It lives, and somebody needs the disk. */
+		if (err == -EBUSY)
+			return err;
+		if (err != -ETIMEDOUT)
+			err = tap_image_detach(env, pid, minor);
+		if (err) {
+			td_warn("killing tapdisk %d, which does not let go of minor %d",
+				pid, minor);
+			err = tap_spawn_kill(env, pid, minor);
+		}
+		if (err)
+			return err;
+	}
+	err = tap_sysfs_remove(env, minor);
+	if (err)
+		return err;
+	return tap_dev_free(env, minor, TAP_FREE_TIMEOUT);
+}
+
+int tap_destroy(const struct tap_env *env, int pid, int minor, int timeout)
+{
+	int lock, err;
+
+	if (timeout < 0)
+		timeout = TAP_DESTROY_TIMEOUT;
+	lock = tap_sysfs_lock(env, minor, TAP_LOCK_TIMEOUT);
+	if (lock < 0)
+		return lock;
+	err = tap_destroy_locked(env, pid, minor, timeout * 1000);
+	close(lock);
+	return err;
+}
+
+/* Open the image again; its lock may outlive the dead tapdisk a little. */
+static int tap_recover_open(const struct tap_env *env, int pid, int minor,
+			    const struct tap_opts *o)
+{
+	int64_t end = tap_now() + TAP_UNLOCK_TIMEOUT;
+	int err;
+
+	for (;;) {
+		err = tap_image_open(env, pid, minor, o);
+		if (err != -EBUSY || tap_now() >= end)
+			return err;
+		tap_sleep(100);
+	}
+}
+
+static int tap_recover_locked(const struct tap_env *env, int minor)
+{
+	struct tap_opts o = { .parent = -1 };
+	struct tap_record rec;
+	struct tap_sysfs tap;
+	int pid, err;
+
+	err = tap_sysfs_read(env, minor, &tap);
+	if (err)
+		return err;
+	if (!strcmp(tap.state, "running")) {
+		td_dbg("minor %d is served by process %d, nothing to recover",
+		       minor, tap.task);
+		return 0;
+	}
+	if (strcmp(tap.state, "waiting")) {
+		td_err("minor %d cannot be recovered: its state is \"%s\", not \"waiting\"",
+		       minor, tap.state);
+		return -EINVAL;
+	}
+	if (!tap.name[0]) {
+		td_err("minor %d cannot be recovered: the kernel has no name of an image for it",
+		       minor);
+		return -ENOENT;
+	}
+	err = tap_record_load(env, minor, &rec);
+	if (err)
+		return err;
+	if (rec.paused) {
+		td_err("minor %d (%s) is not recovered: it is paused, its image may be in use by others",
+		       minor, tap.name);
+		return -EBUSY;
+	}
+	o.args = tap.name;
+	o.flags = rec.flags;
+	o.timeout = rec.timeout;
+	if (rec.secondary[0])
+		o.secondary = rec.secondary;
+	if (tap_sysfs_ro(env, minor))
+		o.flags |= TD_CTL_RDONLY;
+
+	pid = tap_spawn(env);
+	if (pid < 0)
+		return pid;
+	err = tap_image_attach(env, pid, minor);
+	if (!err)
+		err = tap_recover_open(env, pid, minor, &o);
+	if (err)
+		tap_spawn_kill(env, pid, minor);
+	else
+		td_dbg("minor %d (%s) is served by tapdisk %d", minor,
+		       tap.name, pid);
+	return err;
+}
+
+int tap_recover(const struct tap_env *env, int minor)
+{
+	int lock, err;
+
+	lock = tap_sysfs_lock(env, minor, TAP_LOCK_TIMEOUT);
+	if (lock < 0)
+		return lock;
+	err = tap_recover_locked(env, minor);
+	close(lock);
+	return err;
+}
+
+int tap_recover_all(const struct tap_env *env)
+{
+	struct tap_sysfs tap;
+	int *minors, i, n, err, first = 0;
+
+	n = tap_sysfs_minors(env, &minors);
+	if (n < 0)
+		return n;
+	for (i = 0; i < n; i++) {
+		if (tap_sysfs_read(env, minors[i], &tap) ||
+		    strcmp(tap.state, "waiting"))
+			continue;
+		err = tap_recover(env, minors[i]);
+		if (err && !first)
+			first = err;
+	}
+	free(minors);
+	return first;
+}
