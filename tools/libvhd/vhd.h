@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libvhd: the VHD image format.
+ *
+ * No global state, nothing is printed. Functions return 0 or -errno unless
+ * they say otherwise; texts for people go to the callback of struct vhd_ctx.
+ * A struct vhd_image is used by one thread at a time.
+ *
+ * "Sector" is 512 bytes everywhere.
+ */
+#ifndef VHD_H
+#define VHD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define VHD_SECTOR		512U
+#define VHD_FOOTER_SIZE		512U
+#define VHD_HEADER_SIZE		1024U
+#define VHD_BATMAP_HEADER_SIZE	512U
+#define VHD_LOCATORS		8
+#define VHD_BLOCK_SIZE		0x200000U
+#define VHD_BLOCK_SIZE_MIN	4096U
+#define VHD_BAT_UNUSED		0xffffffffU
+/* More BAT entries than any disk of 2040 GiB with 1 MiB blocks needs. */
+#define VHD_BAT_MAX		(2U << 20)
+/* Largest disk: 2040 GiB. Sector numbers of blocks have 32 bits. */
+#define VHD_DISK_MAX		(2040ULL << 30)
+#define VHD_DISK_MAX_MB		(2040ULL << 10)
+#define VHD_FILE_MAX		(1ULL << 41)
+/* Longest chain, leaf included. */
+#define VHD_CHAIN_MAX		64
+#define VHD_NAME_MAX		4096
+/* 2000-01-01 00:00 UTC in seconds since 1970. */
+#define VHD_EPOCH		946684800LL
+
+#define VHD_TYPE_FIXED		2U
+#define VHD_TYPE_DYNAMIC	3U
+#define VHD_TYPE_DIFF		4U
+
+#define VHD_VERSION		0x00010000U
+#define VHD_FEATURE_TEMPORARY	0x1U
+#define VHD_FEATURE_RESERVED	0x2U
+#define VHD_NO_OFFSET		0xffffffffffffffffULL
+#define VHD_CREATOR_TAP		"tap"	/* with the NUL: four bytes */
+#define VHD_CREATOR_VERSION	0x00010003U
+#define VHD_BATMAP_VERSION	0x00010002U
+
+#define VHD_PLAT_MACX		0x4d616358U
+#define VHD_PLAT_W2KU		0x57326b75U
+#define VHD_PLAT_W2RU		0x57327275U
+
+/**
+ * struct vhd_ctx - what the library needs of its caller
+ * @message: told what is wrong with what, one line without newline; may be
+ *	NULL
+ * @opaque: for @message
+ * @parent_dirs: folders below which parents may live, separated by colons,
+ *	besides the folder of the leaf; NULL: none; "/": anywhere
+ */
+struct vhd_ctx {
+	void (*message)(void *opaque, const char *text);
+	void *opaque;
+	const char *parent_dirs;
+};
+
+/* Fields have the names and units of the format, in host byte order. */
+struct vhd_footer {
+	uint32_t features;
+	uint32_t version;
+	uint64_t data_offset;
+	uint32_t timestamp;
+	char creator[4];
+	uint32_t creator_version;
+	uint32_t creator_os;
+	uint64_t original_size;
+	uint64_t current_size;
+	uint16_t cylinders;
+	uint8_t heads;
+	uint8_t sectors;
+	uint32_t type;
+	uint32_t checksum;
+	uint8_t uuid[16];
+	uint8_t saved;
+	uint8_t hidden;
+};
+
+struct vhd_locator {
+	uint32_t code;
+	uint32_t data_space;
+	uint32_t data_len;
+	uint32_t reserved;
+	uint64_t data_offset;
+};
+
+struct vhd_header {
+	uint64_t data_offset;
+	uint64_t table_offset;
+	uint32_t version;
+	uint32_t max_bat;
+	uint32_t block_size;
+	uint32_t checksum;
+	uint8_t parent_uuid[16];
+	uint32_t parent_timestamp;
+	uint8_t parent_name[512];
+	struct vhd_locator loc[VHD_LOCATORS];
+};
+
+struct vhd_batmap {
+	uint64_t offset;
+	uint32_t sectors;
+	uint32_t version;
+	uint32_t checksum;
+	uint8_t marker;
+};
+
+/* Parse flag: also what no reader depends on, as "vhd-util check" does. */
+#define VHD_STRICT		0x1
+/* With VHD_STRICT: time stamps may be in the future. */
+#define VHD_ANY_TIME		0x2
+
+/*
+ * Codec: pure functions on buffers. @name is what messages call the file.
+ * The parse functions check everything that can be checked without the file.
+ */
+uint32_t vhd_checksum(const uint8_t *buf, size_t len, size_t field);
+uint32_t vhd_batmap_checksum(const uint8_t *map, size_t len);
+int vhd_footer_parse(const struct vhd_ctx *ctx, const char *name,
+		     const uint8_t buf[VHD_FOOTER_SIZE], unsigned int flags,
+		     struct vhd_footer *footer);
+void vhd_footer_build(const struct vhd_footer *footer,
+		      uint8_t buf[VHD_FOOTER_SIZE]);
+int vhd_header_parse(const struct vhd_ctx *ctx, const char *name,
+		     const uint8_t buf[VHD_HEADER_SIZE],
+		     const struct vhd_footer *footer, unsigned int flags,
+		     struct vhd_header *header);
+void vhd_header_build(const struct vhd_header *header,
+		      uint8_t buf[VHD_HEADER_SIZE]);
+int vhd_batmap_parse(const struct vhd_ctx *ctx, const char *name,
+		     const uint8_t buf[VHD_BATMAP_HEADER_SIZE],
+		     struct vhd_batmap *batmap);
+void vhd_batmap_build(const struct vhd_batmap *batmap,
+		      uint8_t buf[VHD_BATMAP_HEADER_SIZE]);
+void vhd_bat_decode(const uint8_t *buf, uint32_t *bat, uint32_t nr);
+void vhd_bat_encode(const uint32_t *bat, uint8_t *buf, uint32_t nr);
+
+/* Geometry for a disk of @sectors; never larger than the disk. */
+void vhd_geometry(uint64_t sectors, struct vhd_footer *footer);
+/* Size of the disk in bytes, by the rule of the program that made it. */
+uint64_t vhd_disk_size(const struct vhd_footer *footer);
+/* Bytes of a batmap for a disk of @size bytes. */
+uint64_t vhd_batmap_bytes(uint64_t size);
+
+/* UTF-16 (at most @len bytes, ends at a NUL) to UTF-8 and back. */
+int vhd_utf16_decode(const uint8_t *in, size_t len, bool big_endian, char *out,
+		     size_t size);
+/* Return: bytes written or -errno. */
+ssize_t vhd_utf16_encode(const char *in, bool big_endian, uint8_t *out,
+			 size_t size);
+
+/* Bitmaps: sector 0 is the highest bit of byte 0. */
+static inline bool vhd_test_bit(const uint8_t *map, uint32_t bit)
+{
+	return map[bit >> 3] & (0x80 >> (bit & 7));
+}
+
+static inline void vhd_set_bit(uint8_t *map, uint32_t bit)
+{
+	map[bit >> 3] |= 0x80 >> (bit & 7);
+}
+
+/**
+ * struct vhd_image - an open file of a chain
+ * @ctx: of vhd_open()
+ * @path: real path
+ * @fd: descriptor; holds the lock, if any
+ * @rw: opened for writing
+ * @raw: not a VHD: a parent that is a plain disk image
+ * @dev: file system of the file
+ * @ino: number of the file
+ * @size: size of the disk in bytes
+ * @sectors: size of the disk in sectors
+ * @file_size: size of the file in bytes when it was opened
+ * @footer_off: where the footer at the end starts; without one, end of file
+ * @footer_lost: there is no good footer at the end, the copy was used
+ * @footer_buf: the footer as it is in the file
+ * @footer: the footer
+ *
+ * Only for dynamic and differencing images:
+ * @header: the header
+ * @block_sectors: sectors of data in a block
+ * @bitmap_bytes: size of a block's bitmap, whole sectors
+ * @nr_blocks: blocks the disk needs, not more than @header.max_bat
+ * @bat: @header.max_bat entries
+ * @batmap: batmap header, if @batmap_map is not NULL
+ * @batmap_off: offset of the batmap header in the file
+ * @batmap_map: the map, vhd_batmap_bytes() bytes
+ * @batmap_good: the map can be trusted
+ * @meta_end: end of header, BAT, batmap and locators in bytes
+ * @data_end: end of the last block, at least @meta_end, in bytes
+ * @parent: next image of the chain, NULL at its end
+ */
+struct vhd_image {
+	struct vhd_ctx ctx;
+	char *path;
+	int fd;
+	bool rw;
+	bool raw;
+	dev_t dev;
+	ino_t ino;
+	uint64_t size;
+	uint64_t sectors;
+	uint64_t file_size;
+	uint64_t footer_off;
+	bool footer_lost;
+	uint8_t footer_buf[VHD_FOOTER_SIZE];
+	struct vhd_footer footer;
+	struct vhd_header header;
+	uint32_t block_sectors;
+	uint32_t bitmap_bytes;
+	uint32_t nr_blocks;
+	uint32_t *bat;
+	struct vhd_batmap batmap;
+	uint64_t batmap_off;
+	uint8_t *batmap_map;
+	bool batmap_good;
+	uint64_t meta_end;
+	uint64_t data_end;
+	struct vhd_image *parent;
+};
+
+/* For writing (the leaf only). */
+#define VHD_OPEN_RDWR		0x01
+/* Lock: the leaf of a RDWR open exclusively, all else shared. */
+#define VHD_OPEN_LOCK		0x02
+/* Open the parents too. */
+#define VHD_OPEN_PARENTS	0x04
+/* As VHD_STRICT and VHD_ANY_TIME, for all images. */
+#define VHD_OPEN_STRICT		0x08
+#define VHD_OPEN_ANY_TIME	0x10
+/* Parents are taken for what they are named, whatever their uuid. */
+#define VHD_OPEN_ANY_UUID	0x20
+/* A missing footer at the end is no error with VHD_OPEN_STRICT. */
+#define VHD_OPEN_NO_FOOTER	0x40
+/* Do not look for BAT entries that overlap. */
+#define VHD_OPEN_ANY_BAT	0x80
+
+/**
+ * vhd_open() - open an image
+ * @ctx: messages and policy, copied
+ * @path: file or block device
+ * @flags: VHD_OPEN_*
+ * @image: result, for vhd_close()
+ *
+ * After it returns 0 the metadata in @image is safe to use: every block lies
+ * inside the file, in front of the footer, and overlaps nothing.
+ *
+ * Return: 0; -EINVAL: not a good image; -EBUSY: locked by another program;
+ * -ENOENT: no file, or a parent not found; -EACCES: a parent is outside of
+ * the allowed folders; -ELOOP: the chain is a loop or too long.
+ */
+int vhd_open(const struct vhd_ctx *ctx, const char *path, unsigned int flags,
+	     struct vhd_image **image);
+void vhd_close(struct vhd_image *image);
+
+/* What stands for an image in a chain: has no blocks of its own to look up. */
+static inline bool vhd_is_flat(const struct vhd_image *image)
+{
+	return image->raw || image->footer.type == VHD_TYPE_FIXED;
+}
+
+/* Number of images from @image to the end of its chain. */
+int vhd_depth(const struct vhd_image *image);
+/* Where a block put behind @end (bytes) has its bitmap, in bytes. */
+uint64_t vhd_block_after(const struct vhd_image *image, uint64_t end);
+/* Size of a block with its bitmap in bytes. */
+uint64_t vhd_block_bytes(const struct vhd_image *image);
+/* Read the bitmap of a block into @image->bitmap_bytes at @map. */
+int vhd_bitmap_read(const struct vhd_image *image, uint32_t block,
+		    uint8_t *map);
+/*
+ * Put the footer where the data ends and cut the file there; all durable
+ * before it returns.
+ */
+int vhd_trim(struct vhd_image *image);
+/* Write header and map of the batmap; durable before it returns. */
+int vhd_batmap_write(struct vhd_image *image);
+
+/**
+ * vhd_parent_name() - the path a child names its parent by
+ * @image: differencing image
+ * @name: room for VHD_NAME_MAX bytes
+ *
+ * Return: 0; -ENOENT: it has none.
+ */
+int vhd_parent_name(const struct vhd_image *image, char *name);
+
+/**
+ * vhd_parent_find() - find the parent without opening the chain
+ * @image: differencing image
+ * @flags: VHD_OPEN_*
+ * @parent: opened read-only
+ */
+int vhd_parent_find(struct vhd_image *image, unsigned int flags,
+		    struct vhd_image **parent);
+
+/**
+ * struct vhd_create - what to make
+ * @path: new file
+ * @size: size of the disk in bytes; rounded up to whole blocks
+ * @size_max: reserve metadata for a disk of that size; 0: none extra
+ * @fixed: a fixed image, its space reserved
+ * @parent: parent of a snapshot, or NULL; @size 0: as large as the parent
+ * @parent_raw: the parent is no VHD
+ * @keep_empty: link to the parent even if it is empty
+ * @depth_max: most images in the chain; 0: VHD_CHAIN_MAX
+ */
+struct vhd_create {
+	const char *path;
+	uint64_t size;
+	uint64_t size_max;
+	bool fixed;
+	const char *parent;
+	bool parent_raw;
+	bool keep_empty;
+	int depth_max;
+};
+
+/* Make an image; -EEXIST: never over an old file. Durable when it returns. */
+int vhd_create(const struct vhd_ctx *ctx, const struct vhd_create *spec);
+
+/* What vhd_check() looks at besides what vhd_open() does. */
+#define VHD_CHECK_BITMAPS	0x1
+#define VHD_CHECK_PARENTS	0x2
+
+struct vhd_check_stats {
+	uint64_t blocks;	/* allocated blocks */
+	uint64_t full;		/* of them: all sectors present (BITMAPS) */
+	uint64_t sectors;	/* present sectors (BITMAPS) */
+};
+
+/* @open_flags: VHD_OPEN_*; @stats may be NULL. */
+int vhd_check(const struct vhd_ctx *ctx, const char *path,
+	      unsigned int open_flags, unsigned int flags,
+	      struct vhd_check_stats *stats);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* VHD_H */
