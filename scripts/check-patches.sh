@@ -1,0 +1,153 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Apply patches/ to the pristine kernel and build the driver in tree after
+# every patch, with W=1; hold each patch against checkpatch --strict.
+#
+# Usage: scripts/check-patches.sh [SERIES]      (default: blktap2)
+#
+# Prints TAP.  The kernel is Debian's linux-source-6.12 with the configuration
+# and the exported symbols of Debian's own build of it.  The first run
+# prepares it in the cache (about a minute).
+
+set -u -o pipefail
+cd "$(dirname "$0")/.." || exit 1
+series=${1:-blktap2}
+cache=${XEN_PVIO_CACHE:-$HOME/.cache/xen-pvio}/kernel
+log=$(mktemp -d)
+trap 'rm -rf "$log"' EXIT
+export LC_ALL=C
+unset MAKEFLAGS MFLAGS
+
+die()
+{
+	echo "Bail out! check-patches: $*"
+	exit 1
+}
+
+ksrc=$(scripts/kernel-src.sh 6.12) || die "no kernel sources"
+headers=$(printf '%s\n' /lib/modules/6.12.*/build | sort -V | tail -n 1)
+[ -e "$headers/Module.symvers" ] ||
+	die "no headers of Linux 6.12; run scripts/setup.sh build"
+
+# Always the same place: kbuild starts anew when its tree has moved.
+key=$(basename "$ksrc")-$(basename "$(dirname "$headers")")
+tree=$cache/patched obj=$cache/build-$key
+exec 9>"$cache/patched.lock"
+flock 9
+# Links to the pristine files; whoever changes one makes a new file of it.
+rm -rf "$tree" && cp -al "$ksrc" "$tree" || die "cannot copy $ksrc"
+
+kmake()
+{
+	make -s -C "$tree" O="$obj" -j"$(nproc)" "$@"
+}
+
+if [ ! -e "$obj/.prepared" ]; then
+	echo "# preparing the kernel's build (once)"
+	rm -rf "$cache"/build-linux-source-6.12*
+	mkdir -p "$obj"
+	cp "$headers/.config" "$obj/base.config"
+	cp "$obj/base.config" "$obj/.config"
+	{ kmake olddefconfig && kmake modules_prepare; } >"$log/prepare" 2>&1 || {
+		tail -n 30 "$log/prepare" | sed 's/^/# /'
+		die "the pristine kernel does not build"
+	}
+	cp "$headers/Module.symvers" "$obj/"
+	touch "$obj/.prepared"
+fi
+
+n=0 failed=0
+# result NAME STATUS LOG
+result()
+{
+	n=$((n + 1))
+	if [ "$2" = 0 ]; then
+		echo "ok $n - patches: $1"
+	else
+		failed=$((failed + 1))
+		echo "not ok $n - patches: $1"
+		head -n 40 "$3" | sed 's/^/# /'
+	fi
+}
+
+# configure VALUE: the option the driver has, if it has one yet.
+configure()
+{
+	{ cat "$obj/base.config"; echo "CONFIG_BLK_DEV_TAP=$1"; } >"$obj/.config"
+	kmake olddefconfig
+}
+
+# build DIR-OR-KO...: any output is a finding.
+build()
+{
+	kmake W=1 "$@" >"$log/build" 2>&1 && [ ! -s "$log/build" ]
+}
+
+# Is DIR's object made of all sources that are there?
+complete()
+{
+	local c
+
+	for c in "$tree/$dir"/*.c; do
+		[ "$obj/$dir/$(basename "$c" .c).o" -nt "$obj/.step" ] || {
+			echo "${c#"$tree/"} was not compiled" >>"$log/build"
+			return 1
+		}
+	done
+}
+
+dir=drivers/block/blktap2
+patches=(patches/"$series"/[0-9]*.patch)
+[ -e "${patches[1]:-}" ] || die "no patches in patches/$series"
+echo "TAP version 13"
+for p in "${patches[@]}"; do
+	name=$(basename "$p" .patch)
+	case $name in
+	0000-*)
+		grep -q '\*\*\*' "$p"
+		result "$name is filled in" $((! $?)) "$p"
+		continue ;;
+	esac
+
+	(cd "$log" && "$ksrc/scripts/checkpatch.pl" --root "$tree" --strict \
+		--no-signoff --quiet --no-summary --show-types \
+		"$OLDPWD/$p") >"$log/checkpatch" 2>&1 &&
+		[ ! -s "$log/checkpatch" ]
+	result "checkpatch $name" $? "$log/checkpatch"
+
+	(cd "$tree" && GIT_CEILING_DIRECTORIES=$cache \
+		git apply --whitespace=error-all "$OLDPWD/$p") >"$log/apply" 2>&1
+	r=$?
+	result "apply $name" $r "$log/apply"
+	[ $r = 0 ] || break
+
+	[ -d "$tree/$dir" ] || continue
+	rm -rf "${obj:?}/$dir"
+	touch "$obj/.step"
+	configure m >"$log/build" 2>&1
+	# Until the option is there, say on the command line that it is set.
+	opt=CONFIG_BLK_DEV_TAP=m
+	! grep -q '^CONFIG_BLK_DEV_TAP=m' "$obj/.config" || opt=
+	build $opt "$dir/" && complete
+	result "build $name" $? "$log/build"
+done
+
+# The whole, as a module with all its symbols resolved, and built in.
+grep -q '^CONFIG_BLK_DEV_TAP=m' "$obj/.config"
+result "the option can be selected" $? /dev/null
+rm -rf "${obj:?}/$dir"
+kmake W=1 M="$tree/$dir" modules >"$log/build" 2>&1 &&
+	! grep -iE 'warning|error' "$log/build" &&
+	[ -e "$tree/$dir/blktap2.ko" ]
+result "the module links" $? "$log/build"
+configure y >"$log/build" 2>&1
+build "$dir/" && complete
+result "build in" $? "$log/build"
+configure n >"$log/build" 2>&1
+(cd "$tree" && perl scripts/get_maintainer.pl --self-test=patterns 2>&1) |
+	grep -i blktap >"$log/maint"
+[ ! -s "$log/maint" ]
+result "MAINTAINERS names files that exist" $? "$log/maint"
+echo "1..$n"
+[ $failed = 0 ]

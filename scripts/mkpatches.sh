@@ -1,0 +1,150 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Export patches/: series for the kernel's tree, made of this tree's sources.
+#
+# Usage: scripts/mkpatches.sh            write patches/
+#        scripts/mkpatches.sh --check    tell whether patches/ is up to date
+#
+# scripts/series/NAME/ describes a series.  Each of its files but "cover" is
+# one patch, in the order of their names:
+#
+#   Subject: the patch's subject
+#   Add: files copied from this tree, which has them where the kernel will
+#   Edit: files of the kernel that get a line or an entry (see edit())
+#   Grow: a Makefile of ours, less the objects whose source is not there yet
+#
+#   the patch's description
+#
+# The text depends on the sources and the pristine kernel only: no dates, no
+# commits.  Nobody signs off here; who posts the series does.
+
+set -eu -o pipefail
+cd "$(dirname "$0")/.."
+top=$PWD
+series=blktap2
+out=patches/$series
+ksrc=$(scripts/kernel-src.sh 6.12)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export LC_ALL=C HOME=$work GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null
+export GIT_AUTHOR_NAME="Xen block developers"
+export GIT_AUTHOR_EMAIL=xen-devel@lists.xenproject.org
+export GIT_AUTHOR_DATE="@0 +0000" GIT_COMMITTER_DATE="@0 +0000"
+export GIT_COMMITTER_NAME=$GIT_AUTHOR_NAME GIT_COMMITTER_EMAIL=$GIT_AUTHOR_EMAIL
+
+die()
+{
+	echo "mkpatches: $*" >&2
+	exit 1
+}
+
+# field PATCH NAME: all values of the field
+field()
+{
+	sed -n "/^\$/q; s/^$2: *//p" "$1"
+}
+
+# edit FILE: add what the driver needs to a file of the kernel.
+edit()
+{
+	local tab=$'\t'
+
+	case $1 in
+	MAINTAINERS)
+		"$top/scripts/merge-maintainers.py" "$top/MAINTAINERS" \
+			"BLKTAP2 BLOCK DRIVER" MAINTAINERS ;;
+	drivers/block/Kconfig)
+		sed -i '/null_blk\/Kconfig"$/a\
+\
+source "drivers/block/blktap2/Kconfig"' "$1" ;;
+	drivers/block/Makefile)
+		sed -i "/^obj-\$(CONFIG_BLK_DEV_NULL_BLK)/i\\
+obj-\$(CONFIG_BLK_DEV_TAP)${tab}+= blktap2/\\
+" "$1" ;;
+	Documentation/block/index.rst)
+		sed -i 's/^   biovecs$/&\n   blktap2/; /blktap2/!b' "$1" ;;
+	Documentation/userspace-api/ioctl/ioctl-number.rst)
+		sed -i '/^0xC0  00-0F  linux\/usb\/iowarrior.h/i\
+0xBA  01-0F  uapi/xen/blktap2.h                                        <mailto:xen-devel@lists.xenproject.org>' "$1" ;;
+	*)
+		die "do not know how to edit $1" ;;
+	esac
+	! cmp -s "$1" "$ksrc/$1" || die "the edit of $1 found no place"
+}
+
+# grow MAKEFILE: without the lines of objects that have no source yet.
+grow()
+{
+	local line obj dir
+
+	dir=$(dirname "$1")
+	mkdir -p "$dir"
+	while IFS= read -r line; do
+		obj=$(sed -n 's/^[a-z0-9]*-y[[:space:]]*[:+]*=[[:space:]]*\([a-z_]*\)\.o$/\1/p' \
+			<<<"$line")
+		[ -z "$obj" ] || [ -e "$dir/$obj.c" ] || continue
+		printf '%s\n' "$line"
+	done <"$top/$1" >"$1"
+}
+
+# Start from those files of the kernel that the series edits.
+git init -q "$work/tree"
+cd "$work/tree"
+# shellcheck disable=SC2046
+(cd "$ksrc" && cp --parents $(for p in "$top/scripts/series/$series"/[0-9]*; do
+	field "$p" Edit
+done | xargs -n 1 | sort -u) "$work/tree")
+git add . && git commit -q -m base
+git tag base
+
+for p in "$top/scripts/series/$series"/[0-9]*; do
+	for f in $(field "$p" Add); do
+		[ -f "$top/$f" ] || die "$p: no file $f"
+		mkdir -p "$(dirname "$f")"
+		cp "$top/$f" "$f"
+	done
+	for f in $(field "$p" Edit); do
+		edit "$f"
+	done
+	for f in $(field "$p" Grow); do
+		grow "$f"
+	done
+	git add .
+	! git diff --cached --quiet || die "$p adds nothing"
+	{ field "$p" Subject; echo; sed '1,/^$/d' "$p"; } |
+		git commit -q --cleanup=verbatim -F -
+done
+
+# What the last patch leaves must be all there is.
+for f in $(cd "$top" && git ls-files -co --exclude-standard \
+		drivers/block/blktap2 include/uapi/xen); do
+	[ ! -e "$top/$f" ] || cmp -s "$top/$f" "$f" ||
+		die "$f is in no patch, or not as it is here"
+done
+
+cover=$top/scripts/series/$series/cover
+mkdir "$work/out"
+git format-patch -q --zero-commit --no-signature --full-index --no-renames \
+	--cover-letter -o "$work/out" base..
+sed -i '/^Date: /d' "$work"/out/*.patch
+export subject body
+subject=$(field "$cover" Subject)
+body=$(sed '1,/^$/d' "$cover")
+perl -0pi -e 's/\*\*\* SUBJECT HERE \*\*\*/$ENV{subject}/;
+	s/\*\*\* BLURB HERE \*\*\*/$ENV{body}/' "$work"/out/0000-*.patch
+cp "$top/scripts/series/README" "$work/out/README"
+cd "$top"
+
+if [ "${1:-}" = --check ]; then
+	diff -r "$out" "$work/out" >"$work/diff" || {
+		echo "$out is not what the sources give; run scripts/mkpatches.sh"
+		head -n 20 "$work/diff"
+		exit 1
+	}
+else
+	rm -rf "$out"
+	mkdir -p patches
+	mv "$work/out" "$out"
+	echo "$out: $(find "$out" -name '*.patch' | wc -l) files"
+fi
