@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Limits on C files: the length of files and of functions, and kernel-doc on
-each function of the driver that other files can call.
+"""Limits on C files: the length of files, of functions and of lines without a
+message, and kernel-doc on each function of the driver that others can call.
 
 Relies on kernel style: a function's braces are alone in column 0.
 """
@@ -10,6 +10,7 @@ import sys
 
 FILE_MAX = 900
 FUNCTION_MAX = 100
+LINE_MAX = 100
 
 
 def signature(lines, brace):
@@ -38,6 +39,8 @@ def check(path):
         yield f'{path}: {len(lines)} lines, limit {FILE_MAX}'
     brace = None
     for i, line in enumerate(lines):
+        if '"' not in line and len(line.expandtabs(8)) > LINE_MAX:
+            yield f'{path}:{i + 1}: line is longer than {LINE_MAX} columns'
         if line == '{':
             brace = i
         elif line.startswith('}') and brace is not None:
