@@ -37,7 +37,7 @@ td_lib = $(BUILD)/lib$(1).a
 $(BUILD)/%.a:
 	@mkdir -p $(@D)
 	rm -f $@
-	$(AR) rcs $@ $(filter %.o,$^)
+	$(AR) qcs $@ $(filter %.o,$^)
 
 td_link = $(CC) $(td_cflags) $(CFLAGS) $(td_ldflags) $(LDFLAGS) -o $@ \
 	  $(filter %.o,$^) $(filter %.a,$^) $(1)

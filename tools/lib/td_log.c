@@ -7,6 +7,7 @@
 static const char *td_log_name = "xen-pvio";
 static int td_log_syslog;
 static int td_log_level = LOG_INFO;
+static char td_log_first[256];
 
 void td_log_open(const char *name, int to_syslog, int level)
 {
@@ -14,7 +15,7 @@ void td_log_open(const char *name, int to_syslog, int level)
 	td_log_syslog = to_syslog;
 	td_log_level = level;
 	if (to_syslog)
-		openlog(name, LOG_PID, LOG_DAEMON);
+		openlog(name, LOG_PID | LOG_NDELAY, LOG_DAEMON);
 }
 
 void td_log(int level, const char *fmt, ...)
@@ -27,8 +28,21 @@ void td_log(int level, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
+	if (level <= LOG_ERR && !td_log_first[0])
+		snprintf(td_log_first, sizeof(td_log_first), "%.*s",
+			 (int)sizeof(td_log_first) - 1, line);
 	if (td_log_syslog)
 		syslog(level, "%s", line);
 	else
 		fprintf(stderr, "%s: %s\n", td_log_name, line);
+}
+
+const char *td_log_error(void)
+{
+	return td_log_first;
+}
+
+void td_log_error_clear(void)
+{
+	td_log_first[0] = '\0';
 }

@@ -21,6 +21,18 @@ void td_log_open(const char *name, int to_syslog, int level);
 void td_log(int level, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/**
+ * td_log_error() - the first LOG_ERR message since td_log_error_clear()
+ *
+ * Return: text, empty if there was none.
+ */
+const char *td_log_error(void);
+
+/**
+ * td_log_error_clear() - forget the message that td_log_error() returns
+ */
+void td_log_error_clear(void);
+
 #define td_err(...)	td_log(LOG_ERR, __VA_ARGS__)
 #define td_warn(...)	td_log(LOG_WARNING, __VA_ARGS__)
 #define td_info(...)	td_log(LOG_INFO, __VA_ARGS__)

@@ -133,6 +133,7 @@ enum td_io_op {
  * @done: called with 0 or -errno; a short READ (end of file) has its rest
  *	zeroed, a short WRITE is carried on by the core
  * @priv: for the caller
+ * @pos: of the core: bytes done so far
  */
 struct td_io {
 	enum td_io_op op;
@@ -142,6 +143,7 @@ struct td_io {
 	uint64_t off;
 	void (*done)(struct td_io *io, int error);
 	void *priv;
+	size_t pos;
 };
 
 /**

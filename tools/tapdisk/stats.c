@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Counters of a disk as JSON, with the keys of the 2.x tapdisk.
+ */
+#include <json-c/json.h>
+#include <stdio.h>
+
+#include "vbd.h"
+
+static struct json_object *td_stats_pair(uint64_t a, uint64_t b)
+{
+	struct json_object *pair = json_object_new_array();
+
+	json_object_array_add(pair, json_object_new_uint64(a));
+	json_object_array_add(pair, json_object_new_uint64(b));
+	return pair;
+}
+
+static struct json_object *td_stats_image(const struct td_vbd *v)
+{
+	struct json_object *image = json_object_new_object();
+	struct json_object *driver = json_object_new_object();
+
+	json_object_object_add(image, "name", json_object_new_string(v->name));
+	json_object_object_add(image, "hits", td_stats_pair(v->stats.secs[0],
+							    v->stats.secs[1]));
+	json_object_object_add(image, "fail", td_stats_pair(v->stats.fail[0],
+							    v->stats.fail[1]));
+	json_object_object_add(driver, "type",
+			       json_object_new_int(td_driver_index(v->drv)));
+	json_object_object_add(driver, "name",
+			       json_object_new_string(v->drv->name));
+	json_object_object_add(driver, "status", NULL);
+	json_object_object_add(image, "driver", driver);
+	if (v->drv->stats)
+		v->drv->stats(v->priv, image);
+	return image;
+}
+
+static struct json_object *td_stats_vbd(const struct td_vbd *v)
+{
+	struct json_object *obj = json_object_new_object();
+	struct json_object *images = json_object_new_array();
+	struct json_object *tap = json_object_new_object();
+
+	json_object_object_add(obj, "name", json_object_new_string(v->name));
+	json_object_object_add(obj, "secs", td_stats_pair(v->stats.secs[0],
+							  v->stats.secs[1]));
+	if (v->drv)
+		json_object_array_add(images, td_stats_image(v));
+	json_object_object_add(obj, "images", images);
+	json_object_object_add(tap, "minor", json_object_new_int(v->minor));
+	json_object_object_add(tap, "reqs", td_stats_pair(v->stats.reqs_in,
+							  v->stats.reqs_out));
+	json_object_object_add(tap, "kicks", td_stats_pair(v->stats.events,
+							   v->stats.xfers));
+	json_object_object_add(obj, "tap", tap);
+	json_object_object_add(obj, "FIXME_enospc_redirect_count",
+			       json_object_new_int(0));
+	json_object_object_add(obj, "nbd_mirror_failed",
+			       json_object_new_int(0));
+	return obj;
+}
+
+char *td_vbd_stats(const struct td_vbd *vbd)
+{
+	struct json_object *obj;
+	const char *text;
+	char *copy = NULL;
+
+	if (vbd) {
+		obj = td_stats_vbd(vbd);
+	} else {
+		obj = json_object_new_array();
+		for (vbd = td_vbds; vbd; vbd = vbd->next)
+			json_object_array_add(obj, td_stats_vbd(vbd));
+	}
+	text = json_object_to_json_string_ext(obj, JSON_C_TO_STRING_SPACED |
+					      JSON_C_TO_STRING_NOSLASHESCAPE);
+	if (text && asprintf(&copy, "%s\n", text) < 0)
+		copy = NULL;
+	json_object_put(obj);
+	return copy;
+}

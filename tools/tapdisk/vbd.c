@@ -1,0 +1,526 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The life of a disk. See vbd.h.
+ */
+#include "vbd.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ring.h"
+#include "td_log.h"
+
+#define TD_VBD_CLOSE_MS	100
+
+struct td_vbd *td_vbds;
+
+struct td_vbd *td_vbd_find(int minor)
+{
+	struct td_vbd *v;
+
+	for (v = td_vbds; v && v->minor != minor; v = v->next)
+		;
+	return v;
+}
+
+int td_vbd_file_add(struct td_vbd *v, int fd)
+{
+	struct blktap_direct_file file = { .fd = fd };
+	int err;
+
+	while (file.index < BLKTAP_DIRECT_FILES_MAX && v->files[file.index])
+		file.index++;
+	if (file.index == BLKTAP_DIRECT_FILES_MAX) {
+		td_err("tap %d: more than %d files in use", v->minor,
+		       BLKTAP_DIRECT_FILES_MAX);
+		return -EMFILE;
+	}
+	err = td_ring->file(v->fd, &file);
+	if (err) {
+		td_err("tap %d: the kernel refused a file: %s", v->minor,
+		       strerror(-err));
+		return err;
+	}
+	v->files[file.index] = true;
+	return file.index;
+}
+
+void td_vbd_file_del(struct td_vbd *v, int index)
+{
+	struct blktap_direct_file file = { .index = index, .fd = -1 };
+
+	td_ring->file(v->fd, &file);
+	v->files[index] = false;
+}
+
+static void td_vbd_work(struct td_work *work)
+{
+	td_vbd_run(td_container(work, struct td_vbd, work));
+}
+
+static void td_vbd_drain_timer(struct td_timer *timer)
+{
+	td_vbd_run(td_container(timer, struct td_vbd, drain_timer));
+}
+
+static void td_vbd_free(struct td_vbd *v)
+{
+	free(v->reqs);
+	free(v->cmds);
+	free(v->exts);
+	free(v->events);
+	free(v);
+}
+
+static void td_vbd_op_end(struct td_vbd *v, int err)
+{
+	void (*done)(void *arg, int error) = v->op_done;
+
+	v->op_done = NULL;
+	done(v->op_arg, err);
+}
+
+static void td_vbd_detached(struct td_vbd *v)
+{
+	td_ring->close(v->fd);
+	td_info("tap %d: detached", v->minor);
+	td_vbd_op_end(v, 0);
+	td_vbd_free(v);
+}
+
+static void td_vbd_poll(struct td_event *ev, int res, uint32_t flags)
+{
+	struct td_vbd *v = td_container(ev, struct td_vbd, poll);
+
+	if (!(flags & IORING_CQE_F_MORE)) {
+		v->polled = false;
+		if (v->detaching) {
+			td_vbd_detached(v);
+			return;
+		}
+		if (res < 0) {
+			td_err("tap %d: watching the ring: %s", v->minor,
+			       strerror(-res));
+			return;
+		}
+		td_loop_poll(&v->poll, v->fd);
+		v->polled = true;
+	}
+	v->stats.events++;
+	if (!v->detaching)
+		td_work_queue(&v->work);
+}
+
+static int td_vbd_alloc(struct td_vbd *v)
+{
+	uint32_t i;
+
+	v->reqs = calloc(v->depth, sizeof(*v->reqs));
+	v->cmds = calloc(v->depth, sizeof(*v->cmds));
+	v->exts = calloc(TD_VBD_EXTENTS, sizeof(*v->exts));
+	v->events = calloc(v->depth, sizeof(*v->events));
+	if (!v->reqs || !v->cmds || !v->exts || !v->events) {
+		td_err("tap %d: no memory for %u requests", v->minor, v->depth);
+		return -ENOMEM;
+	}
+	for (i = 0; i < v->depth; i++) {
+		v->reqs[i].tag = i;
+		v->reqs[i].req.vbd = v;
+	}
+	return 0;
+}
+
+static int td_vbd_setup(struct td_vbd *v)
+{
+	struct blktap_direct_setup setup = {
+		.version = BLKTAP_DIRECT_VERSION,
+		.depth = TD_VBD_DEPTH,
+		.max_io = TD_VBD_MAX_IO,
+	};
+	int err;
+
+	err = td_ring->setup(v->fd, &setup);
+	if (err) {
+		td_err("tap %d: entering direct mode version %d: %s", v->minor,
+		       BLKTAP_DIRECT_VERSION, strerror(-err));
+		return err;
+	}
+	if (!setup.depth || setup.depth > BLKTAP_DIRECT_DEPTH_MAX ||
+	    setup.max_io < 4096 || setup.max_io > BLKTAP_DIRECT_IO_MAX) {
+		td_err("tap %d: the kernel offers %u requests of %u bytes, not 1..%u of 4096..%u",
+		       v->minor, setup.depth, setup.max_io,
+		       BLKTAP_DIRECT_DEPTH_MAX, BLKTAP_DIRECT_IO_MAX);
+		return -EPROTO;
+	}
+	v->depth = setup.depth;
+	v->max_io = setup.max_io;
+	return 0;
+}
+
+int td_vbd_attach(int minor)
+{
+	struct td_vbd *v, **p;
+	int err;
+
+	if (td_vbd_find(minor)) {
+		td_err("tap %d is attached already", minor);
+		return -EEXIST;
+	}
+	v = calloc(1, sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	v->minor = minor;
+	v->state = TD_CTL_CLOSED;
+	v->work.fn = td_vbd_work;
+	v->poll.fn = td_vbd_poll;
+	v->retry_timer.fn = td_vbd_retry_timer;
+	v->drain_timer.fn = td_vbd_drain_timer;
+	td_vreq_list_init(&v->held);
+	td_vreq_list_init(&v->retry);
+	td_vreq_list_init(&v->failed);
+
+	v->fd = td_ring->open(minor);
+	if (v->fd < 0) {
+		err = v->fd;
+		td_err("tap %d: opening the ring device: %s", minor,
+		       strerror(-err));
+		goto err_free;
+	}
+	err = td_vbd_setup(v);
+	if (err)
+		goto err_close;
+	err = td_vbd_alloc(v);
+	if (err)
+		goto err_close;
+	td_loop_poll(&v->poll, v->fd);
+	v->polled = true;
+	for (p = &td_vbds; *p; p = &(*p)->next)
+		;
+	*p = v;
+	return 0;
+
+err_close:
+	td_ring->close(v->fd);
+err_free:
+	td_vbd_free(v);
+	return err;
+}
+
+static int td_vbd_check_image(const struct td_vbd *v, const char *name,
+			      const struct td_disk_info *image)
+{
+	if (!image->sectors || (image->sector_size != 512 &&
+				image->sector_size != 4096)) {
+		td_err("%s: %llu sectors, sector size %u; must be 1 at least, and 512 or 4096",
+		       name, (unsigned long long)image->sectors,
+		       image->sector_size);
+		return -EINVAL;
+	}
+	if (v->created && (image->sectors != v->info.sectors ||
+			   image->sector_size != v->info.sector_size)) {
+		td_err("%s has %llu sectors, sector size %u; tap %d has %llu, %u",
+		       name, (unsigned long long)image->sectors,
+		       image->sector_size, v->minor,
+		       (unsigned long long)v->info.sectors,
+		       v->info.sector_size);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int td_vbd_open_image(struct td_vbd *v, const char *name,
+			     unsigned int flags)
+{
+	const struct td_driver *drv;
+	struct td_disk_info image;
+	const char *path;
+	void *priv;
+	int err;
+
+	drv = td_driver_find(name, &path);
+	if (!drv)
+		return -EINVAL;
+	memset(&image, 0, sizeof(image));
+	err = drv->open(v, path, flags, &image, &priv);
+	if (err) {
+		td_err("%s: %s", name, strerror(-err));
+		return err;
+	}
+	err = td_vbd_check_image(v, name, &image);
+	if (err) {
+		drv->close(priv);
+		return err;
+	}
+	v->drv = drv;
+	v->priv = priv;
+	v->image = image;
+	if (name != v->name)
+		strcpy(v->name, name);
+	return 0;
+}
+
+static int td_vbd_close_image(struct td_vbd *v)
+{
+	int err;
+
+	if (!v->drv)
+		return 0;
+	err = v->drv->close(v->priv);
+	if (err)
+		td_err("tap %d: closing %s: %s", v->minor, v->name,
+		       strerror(-err));
+	v->drv = NULL;
+	v->priv = NULL;
+	return err;
+}
+
+static int td_vbd_create(struct td_vbd *v)
+{
+	struct blktap_device_info info = {
+		.capacity = v->image.sectors,
+		.sector_size = v->image.sector_size,
+		.flags = BLKTAP_DEVICE_PSZ | BLKTAP_DEVICE_FLUSH |
+			 BLKTAP_DEVICE_FUA,
+		.phys_block_size = v->image.phys_size,
+	};
+	int err;
+
+	if (info.phys_block_size < info.sector_size)
+		info.phys_block_size = info.sector_size;
+	if (v->open_flags & TD_OPEN_RDONLY)
+		info.flags |= BLKTAP_DEVICE_RO;
+	if (v->image.discard) {
+		info.flags |= BLKTAP_DEVICE_TRIM;
+		info.trim_block_size = v->image.discard_size;
+		if (info.trim_block_size < info.phys_block_size)
+			info.trim_block_size = info.phys_block_size;
+	}
+	if (v->image.write_zeroes)
+		info.flags |= BLKTAP_DEVICE_WRITE_ZEROES;
+	v->info = v->image;
+	/* The kernel may send requests before this returns. */
+	v->created = true;
+	err = td_ring->create(v->fd, &info);
+	if (err) {
+		v->created = false;
+		td_err("tap %d: creating a disk of %llu sectors, sector size %u: %s",
+		       v->minor, (unsigned long long)info.capacity,
+		       info.sector_size, strerror(-err));
+	}
+	return err;
+}
+
+int td_vbd_open(struct td_vbd *v, const char *name, unsigned int flags,
+		unsigned int timeout)
+{
+	int err;
+
+	if (v->created || v->drv || v->op_done) {
+		td_err("tap %d: %s is open already", v->minor, v->name);
+		return -EALREADY;
+	}
+	v->open_flags = flags;
+	v->timeout = timeout ? timeout : TD_VBD_REQ_TIMEOUT;
+	memset(&v->stats, 0, sizeof(v->stats));
+	err = td_vbd_open_image(v, name, flags);
+	if (err)
+		return err;
+	v->state = 0;
+	err = td_vbd_create(v);
+	if (err) {
+		v->state = TD_CTL_CLOSED;
+		td_vbd_close_image(v);
+		return err;
+	}
+	err = td_ring->set_name(v->minor, v->name);
+	if (err)
+		td_warn("tap %d: setting the name in sysfs: %s", v->minor,
+			strerror(-err));
+	td_work_queue(&v->work);
+	td_info("tap %d: opened %s, %llu sectors", v->minor, v->name,
+		(unsigned long long)v->info.sectors);
+	return 0;
+}
+
+/* Only one pause or close at a time. */
+static bool td_vbd_op_start(struct td_vbd *v,
+			    void (*done)(void *arg, int error), void *arg)
+{
+	if (v->op_done) {
+		td_err("tap %d: a pause or close goes on", v->minor);
+		done(arg, -EBUSY);
+		return false;
+	}
+	v->op_done = done;
+	v->op_arg = arg;
+	return true;
+}
+
+/* Call a function when nothing is in flight. */
+static void td_vbd_drain(struct td_vbd *v, void (*fn)(struct td_vbd *vbd))
+{
+	v->op_fn = fn;
+	v->quiet = 0;
+	td_work_queue(&v->work);
+}
+
+static void td_vbd_paused(struct td_vbd *v)
+{
+	int err;
+
+	td_log_error_clear();
+	err = td_vbd_close_image(v);
+	v->state &= ~TD_CTL_PAUSE_REQUESTED;
+	v->state |= TD_CTL_PAUSED;
+	td_info("tap %d: paused", v->minor);
+	td_vbd_op_end(v, err);
+}
+
+void td_vbd_pause(struct td_vbd *v, void (*done)(void *arg, int error),
+		  void *arg)
+{
+	if (!td_vbd_op_start(v, done, arg))
+		return;
+	if (v->state & TD_CTL_PAUSED) {
+		td_vbd_op_end(v, 0);
+		return;
+	}
+	if (!v->drv || v->state & TD_CTL_DEAD) {
+		td_err("tap %d: no image is open", v->minor);
+		td_vbd_op_end(v, -EINVAL);
+		return;
+	}
+	v->state |= TD_CTL_PAUSE_REQUESTED;
+	td_vbd_drain(v, td_vbd_paused);
+}
+
+int td_vbd_resume(struct td_vbd *v, const char *name, unsigned int flags)
+{
+	int err;
+
+	if (!(v->state & TD_CTL_PAUSED) || v->op_done) {
+		td_err("tap %d is not paused", v->minor);
+		return -EINVAL;
+	}
+	if (flags & ~v->open_flags & TD_OPEN_RDONLY) {
+		td_err("tap %d is writable, it cannot go on read-only",
+		       v->minor);
+		return -EINVAL;
+	}
+	flags |= v->open_flags;
+	err = td_vbd_open_image(v, *name ? name : v->name, flags);
+	if (err) {
+		v->state |= TD_CTL_RESUME_FAILED;
+		return err;
+	}
+	v->open_flags = flags;
+	v->state &= ~(TD_CTL_PAUSED | TD_CTL_RESUME_FAILED);
+	if (*name)
+		td_ring->set_name(v->minor, v->name);
+	td_info("tap %d: goes on with %s", v->minor, v->name);
+	td_vbd_submit_all(v, &v->held);
+	td_work_queue(&v->work);
+	return 0;
+}
+
+/* The disk is gone, and nothing is in flight. */
+static void td_vbd_closed(struct td_vbd *v)
+{
+	uint32_t i;
+	int err;
+
+	err = td_vbd_close_image(v);
+	td_vreq_list_init(&v->held);
+	td_vreq_list_init(&v->retry);
+	td_timer_stop(&v->retry_timer);
+	for (i = 0; i < v->depth; i++)
+		v->reqs[i].state = TD_VREQ_IDLE;
+	v->state = TD_CTL_CLOSED;
+	td_info("tap %d: closed", v->minor);
+	td_vbd_op_end(v, err);
+}
+
+static void td_vbd_remove(struct td_timer *timer)
+{
+	struct td_vbd *v = td_container(timer, struct td_vbd, close_timer);
+	int err;
+
+	td_log_error_clear();
+	err = v->created ? td_ring->remove(v->fd) : 0;
+	if (err == -EBUSY && td_now() < v->close_by) {
+		td_timer_start(&v->close_timer, TD_VBD_CLOSE_MS);
+		return;
+	}
+	if (err) {
+		td_err("tap %d: removing the disk: %s", v->minor,
+		       err == -EBUSY ? "it is still in use" : strerror(-err));
+		if (!(v->state & TD_CTL_DEAD))
+			v->state &= ~TD_CTL_SHUTDOWN_REQUESTED;
+		td_vbd_op_end(v, err);
+		return;
+	}
+	v->created = false;
+	td_vbd_drain(v, td_vbd_closed);
+}
+
+static void td_vbd_dead(struct td_vbd *v)
+{
+	td_vbd_close_image(v);
+	td_vbd_remove(&v->close_timer);
+}
+
+void td_vbd_close(struct td_vbd *v, unsigned int timeout, bool force,
+		  void (*done)(void *arg, int error), void *arg)
+{
+	if (!td_vbd_op_start(v, done, arg))
+		return;
+	if (!v->created && !v->drv) {
+		td_err("tap %d: no image is open", v->minor);
+		td_vbd_op_end(v, -EINVAL);
+		return;
+	}
+	v->close_timer.fn = td_vbd_remove;
+	v->close_by = td_now() +
+		      (timeout ? timeout : TD_VBD_CLOSE_TIMEOUT) * 1000LL;
+	v->state |= TD_CTL_SHUTDOWN_REQUESTED;
+	if (!force) {
+		td_vbd_remove(&v->close_timer);
+		return;
+	}
+	v->state |= TD_CTL_DEAD;
+	td_vbd_submit_all(v, &v->held);
+	td_vbd_submit_all(v, &v->retry);
+	td_vbd_drain(v, td_vbd_dead);
+}
+
+void td_vbd_detach(struct td_vbd *v, void (*done)(void *arg, int error),
+		   void *arg)
+{
+	struct td_vbd **p;
+	int i;
+
+	if (!td_vbd_op_start(v, done, arg))
+		return;
+	if (v->drv) {
+		td_err("tap %d: %s is open", v->minor, v->name);
+		td_vbd_op_end(v, -EBUSY);
+		return;
+	}
+	for (p = &td_vbds; *p != v; p = &(*p)->next)
+		;
+	*p = v->next;
+	td_work_cancel(&v->work);
+	td_timer_stop(&v->retry_timer);
+	td_timer_stop(&v->drain_timer);
+	td_timer_stop(&v->close_timer);
+	for (i = 0; i < BLKTAP_DIRECT_FILES_MAX; i++)
+		if (v->files[i])
+			td_vbd_file_del(v, i);
+	/* The poll keeps the ring device open until it has ended. */
+	v->detaching = true;
+	if (v->polled)
+		td_loop_cancel(&v->poll);
+	else
+		td_vbd_detached(v);
+}
