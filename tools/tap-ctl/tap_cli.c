@@ -132,7 +132,7 @@ static int tap_cli_detach(const struct tap_env *env, const struct tap_opts *o)
 
 static int tap_cli_open(const struct tap_env *env, const struct tap_opts *o)
 {
-	return tap_image_open(env, o->pid, o->minor, o);
+	return tap_image_open(env, o->pid, o->minor, o, 0);
 }
 
 static int tap_cli_close(const struct tap_env *env, const struct tap_opts *o)

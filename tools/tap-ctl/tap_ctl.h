@@ -9,7 +9,7 @@
  * how an image was opened (tap_record.c), which recover needs.
  *
  * Several tap-ctl may run at a time. Allocating and freeing minors is done
- * under a lock on the control node, destroying and recovering one tap under a
+ * under a lock on the folder of the nodes, destroying and recovering one tap under a
  * lock on its folder in sysfs; both go away with the process.
  *
  * Functions return 0 or -errno, and have told the cause on stderr, unless
@@ -38,14 +38,15 @@
  * @sysfs: sysfs
  * @dev: folder of the control, ring and disk nodes
  * @run: folder of the control sockets
- * @control: carry out an ioctl on the control node: 0 or -errno, no message
+ * @control: carry out an ioctl on the control node, which it opens: 0 or
+ *	-errno, no message
  */
 struct tap_env {
 	const char *proc;
 	const char *sysfs;
 	const char *dev;
 	const char *run;
-	int (*control)(int fd, unsigned long cmd, unsigned long arg);
+	int (*control)(const char *path, unsigned long cmd, unsigned long arg);
 };
 
 extern const struct tap_env tap_env_default;
@@ -184,8 +185,9 @@ int tap_image_call(const struct tap_env *env, int pid, struct td_ctl_msg *msg,
 		   int timeout_ms, char *text);
 int tap_image_attach(const struct tap_env *env, int pid, int minor);
 int tap_image_detach(const struct tap_env *env, int pid, int minor);
+/* @busy_ms: how long to try again while the image is in use */
 int tap_image_open(const struct tap_env *env, int pid, int minor,
-		   const struct tap_opts *o);
+		   const struct tap_opts *o, int busy_ms);
 int tap_image_close(const struct tap_env *env, int pid, int minor, bool force,
 		    int timeout_ms);
 int tap_image_pause(const struct tap_env *env, int pid, int minor,

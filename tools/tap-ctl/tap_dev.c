@@ -22,9 +22,18 @@
 
 #include "td_log.h"
 
-static int tap_dev_ioctl(int fd, unsigned long cmd, unsigned long arg)
+static int tap_dev_ioctl(const char *path, unsigned long cmd,
+			 unsigned long arg)
 {
-	return ioctl(fd, cmd, arg) < 0 ? -errno : 0;
+	int fd, err = 0;
+
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (ioctl(fd, cmd, arg) < 0)
+		err = -errno;
+	close(fd);
+	return err;
 }
 
 const struct tap_env tap_env_default = {
@@ -128,10 +137,13 @@ static void tap_dev_drop(const char *path, mode_t type, dev_t rdev)
 		unlink(path);
 }
 
-/* Open the control node and take the lock on it. */
-static int tap_dev_control(const struct tap_env *env)
+/*
+ * Have a control node and take the lock under which minors are allocated and
+ * freed, so that the nodes of a minor are those of its last allocation.
+ * Return: descriptor that holds the lock, or -errno.
+ */
+static int tap_dev_lock(const struct tap_env *env, char *path, size_t size)
 {
-	char path[PATH_MAX];
 	int number, fd, err;
 
 	number = tap_dev_misc_minor(env);
@@ -145,34 +157,38 @@ static int tap_dev_control(const struct tap_env *env)
 		td_err("cannot make folder %s: %s", env->dev, strerror(-err));
 		return err;
 	}
-	snprintf(path, sizeof(path), "%s/control", env->dev);
-	err = tap_dev_make(path, S_IFCHR, makedev(10, number));
-	if (err)
-		return err;
-	fd = open(path, O_RDWR | O_CLOEXEC);
+	fd = open(env->dev, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || flock(fd, LOCK_EX)) {
 		err = -errno;
-		td_err("cannot open %s: %s", path, strerror(-err));
-		if (fd >= 0)
-			close(fd);
-		return err;
+		td_err("cannot lock folder %s: %s", env->dev, strerror(-err));
+		goto err_close;
 	}
-	return fd;
+	snprintf(path, size, "%s/control", env->dev);
+	err = tap_dev_make(path, S_IFCHR, makedev(10, number));
+	if (!err)
+		return fd;
+
+err_close:
+	if (fd >= 0)
+		close(fd);
+	return err;
 }
 
 int tap_dev_allocate(const struct tap_env *env, const char *device, int *minor,
 		     char *path, size_t size)
 {
+	char control[PATH_MAX], ring[PATH_MAX];
 	struct blktap_info info = {};
-	char ring[PATH_MAX];
-	int fd, err;
+	int lock, err;
 
-	fd = tap_dev_control(env);
-	if (fd < 0)
-		return fd;
-	err = env->control(fd, BLKTAP_IOCTL_ALLOC_TAP, (unsigned long)&info);
+	lock = tap_dev_lock(env, control, sizeof(control));
+	if (lock < 0)
+		return lock;
+	err = env->control(control, BLKTAP_IOCTL_ALLOC_TAP,
+			   (unsigned long)&info);
 	if (err) {
-		td_err("cannot allocate a tap: %s", strerror(-err));
+		td_err("cannot allocate a tap with %s: %s", control,
+		       strerror(-err));
 		goto out;
 	}
 	*minor = (int)info.ring_minor;
@@ -187,14 +203,14 @@ int tap_dev_allocate(const struct tap_env *env, const char *device, int *minor,
 		err = tap_dev_make(path, S_IFBLK,
 				   makedev(info.bdev_major, info.ring_minor));
 	if (err) {
-		env->control(fd, BLKTAP_IOCTL_FREE_TAP, info.ring_minor);
+		env->control(control, BLKTAP_IOCTL_FREE_TAP, info.ring_minor);
 		tap_dev_drop(ring, S_IFCHR,
 			     makedev(info.ring_major, info.ring_minor));
 	}
 	/* Who freed the minor last may not have known of records. */
 	tap_record_drop(env, *minor);
 out:
-	close(fd);
+	close(lock);
 	return err;
 }
 
@@ -202,17 +218,17 @@ int tap_dev_free(const struct tap_env *env, int minor, int timeout_ms)
 {
 	int64_t end = tap_now() + timeout_ms;
 	char path[PATH_MAX];
-	int fd, err, number;
+	int lock, err, number;
 
 	for (;;) {
-		fd = tap_dev_control(env);
-		if (fd < 0)
-			return fd;
-		err = env->control(fd, BLKTAP_IOCTL_FREE_TAP,
+		lock = tap_dev_lock(env, path, sizeof(path));
+		if (lock < 0)
+			return lock;
+		err = env->control(path, BLKTAP_IOCTL_FREE_TAP,
 				   (unsigned long)minor);
 		if ((err != -EBUSY && err != -EAGAIN) || tap_now() >= end)
 			break;
-		close(fd);
+		close(lock);
 		tap_sleep(50);
 	}
 	if (err) {
@@ -231,6 +247,6 @@ int tap_dev_free(const struct tap_env *env, int minor, int timeout_ms)
 		tap_dev_drop(path, S_IFBLK, makedev(number, minor));
 	tap_record_drop(env, minor);
 out:
-	close(fd);
+	close(lock);
 	return err;
 }

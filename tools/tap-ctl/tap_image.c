@@ -16,6 +16,8 @@
 #define TAP_STATS_TIMEOUT	10000
 #define TAP_STATS_MAX		(16U << 20)
 #define TAP_CALL_TIMEOUT	30000
+/* What an answer may take when the caller does not want to wait. */
+#define TAP_ANSWER_TIMEOUT	1000
 /* How often a request that is refused with "busy" is repeated. */
 #define TAP_RETRY		50
 
@@ -89,8 +91,31 @@ static void tap_image_params(struct td_ctl_params *params,
 		params->req_timeout = o->timeout;
 }
 
+/*
+ * Repeat a request for up to @busy_ms while it is refused with -EBUSY or
+ * -EAGAIN. An answer is waited for as long, but at least @call_ms.
+ */
+static int tap_image_retry(const struct tap_env *env, int pid,
+			   const struct td_ctl_msg *request, int busy_ms,
+			   int call_ms, char *text)
+{
+	int64_t end = tap_now() + busy_ms;
+	struct td_ctl_msg msg;
+	int err, left = busy_ms;
+
+	for (;;) {
+		msg = *request;
+		err = tap_image_call(env, pid, &msg,
+				     left > call_ms ? left : call_ms, text);
+		left = (int)(end - tap_now()) - TAP_RETRY;
+		if ((err != -EBUSY && err != -EAGAIN) || left < 0)
+			return err;
+		tap_sleep(TAP_RETRY);
+	}
+}
+
 int tap_image_open(const struct tap_env *env, int pid, int minor,
-		   const struct tap_opts *o)
+		   const struct tap_opts *o, int busy_ms)
 {
 	struct td_ctl_msg msg = { .type = TD_CTL_OPEN, .cookie = minor };
 	struct tap_record rec = { .flags = o->flags & ~TD_CTL_REUSE_PRT };
@@ -98,7 +123,7 @@ int tap_image_open(const struct tap_env *env, int pid, int minor,
 	int err;
 
 	tap_image_params(&msg.u.params, o);
-	err = tap_image_call(env, pid, &msg, TAP_OPEN_TIMEOUT, text);
+	err = tap_image_retry(env, pid, &msg, busy_ms, TAP_OPEN_TIMEOUT, text);
 	if (err) {
 		td_err("cannot open %s on minor %d with tapdisk %d: %s",
 		       o->args, minor, pid, text);
@@ -114,39 +139,18 @@ int tap_image_open(const struct tap_env *env, int pid, int minor,
 	return 0;
 }
 
-/*
- * A request that is repeated while it is refused with -EBUSY or -EAGAIN. The
- * answer to the last repetition is the result.
- */
-static int tap_image_retry(const struct tap_env *env, int pid, int minor,
-			   int type, int timeout_ms, char *text)
-{
-	int64_t end = tap_now() + timeout_ms;
-	struct td_ctl_msg msg;
-	int err, left = timeout_ms;
-
-	for (;;) {
-		memset(&msg, 0, sizeof(msg));
-		msg.type = type;
-		msg.cookie = minor;
-		err = tap_image_call(env, pid, &msg, left, text);
-		left = (int)(end - tap_now());
-		if ((err != -EBUSY && err != -EAGAIN) || left <= TAP_RETRY)
-			return err;
-		tap_sleep(TAP_RETRY);
-		left -= TAP_RETRY;
-	}
-}
-
 int tap_image_close(const struct tap_env *env, int pid, int minor, bool force,
 		    int timeout_ms)
 {
+	struct td_ctl_msg msg = {
+		.type = force ? TD_CTL_FORCE_SHUTDOWN : TD_CTL_CLOSE,
+		.cookie = minor,
+	};
 	char text[TAP_TEXT_MAX];
 	int err;
 
-	err = tap_image_retry(env, pid, minor,
-			      force ? TD_CTL_FORCE_SHUTDOWN : TD_CTL_CLOSE,
-			      timeout_ms, text);
+	err = tap_image_retry(env, pid, &msg, timeout_ms, TAP_ANSWER_TIMEOUT,
+			      text);
 	if (err)
 		td_err("cannot close minor %d with tapdisk %d: %s%s", minor,
 		       pid, text,
@@ -159,6 +163,7 @@ int tap_image_close(const struct tap_env *env, int pid, int minor, bool force,
 int tap_image_pause(const struct tap_env *env, int pid, int minor,
 		    int timeout_ms)
 {
+	struct td_ctl_msg msg = { .type = TD_CTL_PAUSE, .cookie = minor };
 	struct tap_record rec;
 	char text[TAP_TEXT_MAX];
 	int err;
@@ -174,7 +179,8 @@ int tap_image_pause(const struct tap_env *env, int pid, int minor,
 	err = tap_record_save(env, minor, &rec);
 	if (err)
 		return err;
-	err = tap_image_retry(env, pid, minor, TD_CTL_PAUSE, timeout_ms, text);
+	err = tap_image_retry(env, pid, &msg, timeout_ms, TAP_ANSWER_TIMEOUT,
+			      text);
 	if (!err)
 		return 0;
 	td_err("cannot pause minor %d with tapdisk %d: %s", minor, pid, text);

@@ -33,7 +33,7 @@ int tap_create(const struct tap_env *env, const struct tap_opts *o,
 	}
 	err = tap_image_attach(env, pid, minor);
 	if (!err)
-		err = tap_image_open(env, pid, minor, o);
+		err = tap_image_open(env, pid, minor, o, 0);
 	if (!err)
 		return 0;
 
@@ -52,7 +52,39 @@ err_free:
  * The caller's idea of it may be old, after a recovery another process serves
  * the tap. But one that lives and is not the right one is a mistake.
  */
-static int tap_destroy_server(const struct tap_env *env, int pid, int minor)
+static int tap_destroy_server(const struct tap_env *env, int pid,
+			      const struct tap_sysfs *tap)
+{
+	if (!pid || !tap->task || pid == tap->task ||
+	    !tap_spawn_is_tapdisk(env, pid))
+		return tap->task;
+	td_err("minor %d is served by process %d, not by tapdisk %d",
+	       tap->minor, tap->task, pid);
+	return -EINVAL;
+}
+
+/* Take the tap from its tapdisk, by force if it must be. */
+static int tap_destroy_detach(const struct tap_env *env, int pid,
+			      const struct tap_sysfs *tap, int timeout_ms)
+{
+	int err = 0;
+
+	if (strcmp(tap->state, "no-disk"))
+		err = tap_image_close(env, pid, tap->minor, false, timeout_ms);
+	/* It lives, and somebody needs the disk. */
+	if (err == -EBUSY)
+		return err;
+	if (err != -ETIMEDOUT)
+		err = tap_image_detach(env, pid, tap->minor);
+	if (!err)
+		return 0;
+	td_warn("killing tapdisk %d, which does not let go of minor %d", pid,
+		tap->minor);
+	return tap_spawn_kill(env, pid, tap->minor);
+}
+
+static int tap_destroy_locked(const struct tap_env *env, int pid, int minor,
+			      int timeout_ms)
 {
 	struct tap_sysfs tap;
 	int err;
@@ -60,34 +92,11 @@ static int tap_destroy_server(const struct tap_env *env, int pid, int minor)
 	err = tap_sysfs_read(env, minor, &tap);
 	if (err)
 		return err;
-	if (!pid || !tap.task || pid == tap.task ||
-	    !tap_spawn_is_tapdisk(env, pid))
-		return tap.task;
-	td_err("minor %d is served by process %d, not by tapdisk %d", minor,
-	       tap.task, pid);
-	return -EINVAL;
-}
-
-static int tap_destroy_locked(const struct tap_env *env, int pid, int minor,
-			      int timeout_ms)
-{
-	int err;
-
-	pid = tap_destroy_server(env, pid, minor);
+	pid = tap_destroy_server(env, pid, &tap);
 	if (pid < 0)
 		return pid;
 	if (pid) {
-		err = tap_image_close(env, pid, minor, false, timeout_ms);
-		/* It lives, and somebody needs the disk. */
-		if (err == -EBUSY)
-			return err;
-		if (err != -ETIMEDOUT)
-			err = tap_image_detach(env, pid, minor);
-		if (err) {
-			td_warn("killing tapdisk %d, which does not let go of minor %d",
-				pid, minor);
-			err = tap_spawn_kill(env, pid, minor);
-		}
+		err = tap_destroy_detach(env, pid, &tap, timeout_ms);
 		if (err)
 			return err;
 	}
@@ -109,21 +118,6 @@ int tap_destroy(const struct tap_env *env, int pid, int minor, int timeout)
 	err = tap_destroy_locked(env, pid, minor, timeout * 1000);
 	close(lock);
 	return err;
-}
-
-/* Open the image again; its lock may outlive the dead tapdisk a little. */
-static int tap_recover_open(const struct tap_env *env, int pid, int minor,
-			    const struct tap_opts *o)
-{
-	int64_t end = tap_now() + TAP_UNLOCK_TIMEOUT;
-	int err;
-
-	for (;;) {
-		err = tap_image_open(env, pid, minor, o);
-		if (err != -EBUSY || tap_now() >= end)
-			return err;
-		tap_sleep(100);
-	}
 }
 
 static int tap_recover_locked(const struct tap_env *env, int minor)
@@ -172,7 +166,7 @@ static int tap_recover_locked(const struct tap_env *env, int minor)
 		return pid;
 	err = tap_image_attach(env, pid, minor);
 	if (!err)
-		err = tap_recover_open(env, pid, minor, &o);
+		err = tap_image_open(env, pid, minor, &o, TAP_UNLOCK_TIMEOUT);
 	if (err)
 		tap_spawn_kill(env, pid, minor);
 	else
