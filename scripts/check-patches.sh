@@ -25,7 +25,7 @@ die()
 	exit 1
 }
 
-ksrc=$(scripts/kernel-src.sh 6.12) || die "no kernel sources"
+ksrc=$(scripts/kernel-src.sh) || die "no kernel sources"
 headers=$(printf '%s\n' /lib/modules/6.12.*/build | sort -V | tail -n 1)
 [ -e "$headers/Module.symvers" ] ||
 	die "no headers of Linux 6.12; run scripts/setup.sh build"

@@ -25,7 +25,7 @@ export LC_ALL=C.UTF-8
 tree_checks='sparse-6.1 sparse-6.12 cocci-tests abi-docs patches'
 file_checks='cocci-kernel cocci-own checkpatch-kernel checkpatch-compat
 	checkpatch-tools kernel-doc limits compat uapi shellcheck codespell
-	python man spdx todo'
+	python man rst spdx todo'
 
 # The kernel's own rules that can find something in a block driver.
 kernel_rules='api/atomic_as_refcounter api/err_cast api/kfree_mismatch
@@ -287,6 +287,18 @@ check_man()
 	mandoc -Tlint -W style "${src[@]}"
 }
 
+check_rst()
+{
+	local f r=0
+
+	need rst2html || return
+	sources '\.rst$' || return $((1 - named))
+	for f in "${src[@]}"; do
+		quiet rst2html --report=1 "$f" /dev/null || r=1
+	done
+	return $r
+}
+
 # Every source file says its licence in its first two lines.
 check_spdx()
 {
@@ -349,7 +361,7 @@ fi
 for c in $only; do
 	declare -F "check_$c" >/dev/null || die "no check '$c' (see -l)"
 done
-ksrc=$("$self/kernel-src.sh" 6.12) || exit 2
+ksrc=$("$self/kernel-src.sh") || exit 2
 
 # Two at a time, told in order.
 read -rd '' -a list <<<"${only:-$run}"

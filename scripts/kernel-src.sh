@@ -3,17 +3,16 @@
 #
 # Print the path of an unpacked, pristine kernel source tree.
 #
-# Usage: scripts/kernel-src.sh [6.1|6.12]     (default: 6.12)
+# Usage: scripts/kernel-src.sh
 #
-# The tree is Debian's package linux-source-VERSION, unpacked once into the
+# The tree is that of Debian's package linux-source-6.12, unpacked once into the
 # cache under the package's full version.  Nobody may write into it: build
 # with O=, and patch a copy.
 
 set -eu
 
-series=${1:-6.12}
 cache=${XEN_PVIO_CACHE:-$HOME/.cache/xen-pvio}/kernel
-pkg=linux-source-$series
+pkg=linux-source-6.12
 tar=/usr/src/$pkg.tar.xz
 
 die()
@@ -21,11 +20,6 @@ die()
 	echo "kernel-src: $*" >&2
 	exit 1
 }
-
-case $series in
-6.1|6.12) ;;
-*) die "unknown kernel series '$series' (know: 6.1, 6.12)" ;;
-esac
 
 [ -f "$tar" ] || die "$tar is missing; run scripts/setup.sh static"
 version=$(dpkg-query -W -f '${Version}' "$pkg")
@@ -37,7 +31,7 @@ if [ ! -d "$dir" ]; then
 	flock 9
 fi
 if [ ! -d "$dir" ]; then
-	tmp=$cache/.unpack-$series
+	tmp=$cache/.unpack
 	rm -rf "$tmp"
 	mkdir "$tmp"
 	echo "kernel-src: unpacking $tar (once)" >&2

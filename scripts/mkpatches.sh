@@ -24,7 +24,7 @@ cd "$(dirname "$0")/.."
 top=$PWD
 series=blktap2
 out=patches/$series
-ksrc=$(scripts/kernel-src.sh 6.12)
+ksrc=$(scripts/kernel-src.sh)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export LC_ALL=C HOME=$work GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null
