@@ -95,7 +95,7 @@ defect()
 		printf '.TH X 8\n.XX\n' >Documentation/man/defect.8
 		echo 'defect.8:' ;;
 	rst)
-		printf 'Title\n==\n' >Documentation/block/defect.rst
+		printf 'A title\n=====\n' >Documentation/block/defect.rst
 		echo 'defect.rst:2:.*underline too short' ;;
 	spdx)
 		into tools/lib/defect.h ''

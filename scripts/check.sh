@@ -294,7 +294,7 @@ check_rst()
 	need rst2html || return
 	sources '\.rst$' || return $((1 - named))
 	for f in "${src[@]}"; do
-		quiet rst2html --report=1 "$f" /dev/null || r=1
+		quiet rst2html --report=2 "$f" /dev/null || r=1
 	done
 	return $r
 }
