@@ -7,9 +7,7 @@
 
 static const struct td_driver *const td_drivers[] = {
 	&td_driver_aio,
-#ifdef TD_DRIVER_VHD
 	&td_driver_vhd,
-#endif
 	&td_driver_ram,
 	&td_driver_null,
 };

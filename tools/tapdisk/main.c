@@ -20,9 +20,7 @@
 #include "td_log.h"
 #include "vbd.h"
 
-#ifndef TD_VERSION
-#define TD_VERSION "unknown"
-#endif
+#define TD_VERSION "0.1"
 
 static const char td_usage[] =
 	"usage: tapdisk2 [-D] [-l LEVEL]\n"

@@ -42,7 +42,7 @@ static int td_ram_file_size(int fd, const char *path, uint64_t *size)
 static int td_ram_load(struct td_ram *ram, int fd, const char *path)
 {
 	uint64_t pos;
-	ssize_t n;
+	ssize_t n = 0;
 
 	for (pos = 0; pos < ram->size; pos += n) {
 		n = pread(fd, ram->mem + pos, ram->size - pos, pos);
