@@ -305,7 +305,10 @@ struct blktap_direct_extent {
 	__u16 kind;
 };
 
-/* End the request with result. */
+/*
+ * End the request with result. A READ cannot end with 0 before a MAP of it has
+ * succeeded: its data would be what the memory held before.
+ */
 #define BLKTAP_CMD_END			1
 /* Transfer the data of a READ or WRITE; the extents add up to its length. */
 #define BLKTAP_CMD_MAP			2
@@ -320,10 +323,10 @@ struct blktap_direct_extent {
  * @tag: a request that the server owns
  * @op: BLKTAP_CMD_*
  * @flags: BLKTAP_MAP_* for MAP, else 0
- * @nr_extents: number of extents (MAP), 1..length in sectors
- * @result: 0 or -errno (END)
+ * @nr_extents: number of extents (MAP), 1..length in sectors; else 0
+ * @result: 0 or -errno (END), else 0
  * @reserved: 0
- * @extents: address of an array of struct blktap_direct_extent (MAP)
+ * @extents: address of an array of struct blktap_direct_extent (MAP), else 0
  */
 struct blktap_direct_cmd {
 	__u32 tag;

@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * blktap2: direct mode, the commands and events of the server.
+ *
+ * No memory is shared. XFER takes commands, each for a request that the server
+ * owns, and hands out events: results of transfers before new requests, both in
+ * order. Several threads may call it at a time; blktap_request_claim() and the
+ * functions that take let only one have a request.
+ *
+ * An event counts as handed out when all of the call has been copied out. Until
+ * then its request is BUSY and no command finds it; if a copy fails, all events
+ * of the call go back to where they came from.
+ */
+#include <linux/build_bug.h>
+#include <linux/file.h>
+#include <linux/kdev_t.h>
+#include <linux/sched.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/uaccess.h>
+
+#include "blktap.h"
+
+/* Events copied out at a time; they are on the stack. */
+#define BLKTAP_EVENT_BATCH	8
+
+static_assert(sizeof(struct blktap_direct_setup) == 32);
+static_assert(sizeof(struct blktap_direct_event) == 24);
+static_assert(sizeof(struct blktap_direct_extent) == 16);
+static_assert(sizeof(struct blktap_direct_cmd) == 24);
+static_assert(sizeof(struct blktap_direct_xfer) == 32);
+
+/**
+ * blktap_direct_setup - enter direct mode
+ * @tap: the tap
+ * @arg: parameters
+ *
+ * Context: Process context. Takes and releases tap->mutex.
+ * Return: 0, -EINVAL (a parameter out of range), -EBUSY (in ring mode, or done
+ *	before by this server) or -EFAULT.
+ */
+int blktap_direct_setup(struct blktap *tap,
+			struct blktap_direct_setup __user *arg)
+{
+	struct blktap_direct *direct = &tap->direct;
+	struct blktap_direct_setup setup;
+
+	if (copy_from_user(&setup, arg, sizeof(setup)))
+		return -EFAULT;
+	if (!setup.version || setup.flags || !setup.depth ||
+	    setup.max_io < PAGE_SIZE ||
+	    memchr_inv(setup.reserved, 0, sizeof(setup.reserved)))
+		return -EINVAL;
+
+	mutex_lock(&tap->mutex);
+	if (tap->mode == BLKTAP_MODE_RING || direct->ready) {
+		mutex_unlock(&tap->mutex);
+		return -EBUSY;
+	}
+	if (tap->disk_state != BLKTAP_DISK_LIVE) {
+		direct->depth = min_t(u32, setup.depth,
+				      BLKTAP_DIRECT_DEPTH_MAX);
+		direct->max_io = round_down(min_t(u32, setup.max_io,
+						  BLKTAP_DIRECT_IO_MAX),
+					    PAGE_SIZE);
+	}
+	setup.version = BLKTAP_DIRECT_VERSION;
+	setup.depth = direct->depth;
+	setup.max_io = direct->max_io;
+	tap->mode = BLKTAP_MODE_DIRECT;
+	WRITE_ONCE(direct->ready, true);
+	mutex_unlock(&tap->mutex);
+
+	return copy_to_user(arg, &setup, sizeof(setup)) ? -EFAULT : 0;
+}
+
+/* What can be read and written at any offset, and does not lead back here? */
+static int blktap_direct_file_check(struct blktap *tap, struct file *file)
+{
+	struct inode *inode = file_inode(file);
+
+	if (!S_ISREG(inode->i_mode) && !S_ISBLK(inode->i_mode))
+		return -EINVAL;
+	if (S_ISBLK(inode->i_mode) &&
+	    inode->i_rdev == MKDEV(blktap_bdev_major, tap->minor))
+		return -EINVAL;
+	if (file->f_flags & O_APPEND)
+		return -EINVAL;
+	if (!file->f_op->read_iter && !file->f_op->write_iter)
+		return -EINVAL;
+	return 0;
+}
+
+static struct file *blktap_direct_file_set(struct blktap *tap,
+					   unsigned int index,
+					   struct file *file)
+{
+	struct blktap_direct *direct = &tap->direct;
+	struct file *old;
+
+	spin_lock(&direct->files_lock);
+	old = direct->files[index];
+	direct->files[index] = file;
+	spin_unlock(&direct->files_lock);
+	return old;
+}
+
+/**
+ * blktap_direct_file - give the file of an index, or forget it
+ * @tap: the tap
+ * @arg: index and descriptor
+ *
+ * Context: Process context. Takes and releases tap->direct.files_lock.
+ * Return: 0, -EINVAL (index out of range, not a file that can be served from,
+ *	or not in direct mode), -EBADF or -EFAULT.
+ */
+int blktap_direct_file(struct blktap *tap,
+		       const struct blktap_direct_file __user *arg)
+{
+	struct blktap_direct_file param;
+	struct file *file = NULL;
+	int ret;
+
+	if (!READ_ONCE(tap->direct.ready))
+		return -EINVAL;
+	if (copy_from_user(&param, arg, sizeof(param)))
+		return -EFAULT;
+	if (param.index >= BLKTAP_DIRECT_FILES_MAX || param.fd < -1)
+		return -EINVAL;
+
+	if (param.fd >= 0) {
+		file = fget(param.fd);
+		if (!file)
+			return -EBADF;
+		ret = blktap_direct_file_check(tap, file);
+		if (ret) {
+			fput(file);
+			return ret;
+		}
+	}
+	file = blktap_direct_file_set(tap, param.index, file);
+	if (file)
+		fput(file);
+	return 0;
+}
+
+/**
+ * blktap_direct_file_get - find the file of an index
+ * @tap: the tap
+ * @index: any number
+ *
+ * Context: Process context. Takes and releases tap->direct.files_lock.
+ * Return: The file with a reference, or NULL.
+ */
+struct file *blktap_direct_file_get(struct blktap *tap, unsigned int index)
+{
+	struct blktap_direct *direct = &tap->direct;
+	struct file *file;
+
+	if (index >= BLKTAP_DIRECT_FILES_MAX)
+		return NULL;
+	spin_lock(&direct->files_lock);
+	file = direct->files[index];
+	if (file)
+		get_file(file);
+	spin_unlock(&direct->files_lock);
+	return file;
+}
+
+static int blktap_direct_end(struct blktap_request *req,
+			     const struct blktap_direct_cmd *cmd)
+{
+	struct request *rq = blk_mq_rq_from_pdu(req);
+
+	if (cmd->flags || cmd->nr_extents || cmd->extents ||
+	    cmd->result > 0 || cmd->result < -MAX_ERRNO)
+		return -EINVAL;
+	/* The pages of a READ hold whatever they held before. */
+	if (!cmd->result && req_op(rq) == REQ_OP_READ && !req->filled)
+		return -EINVAL;
+	blktap_request_end(req, errno_to_blk_status(cmd->result));
+	return 0;
+}
+
+static int blktap_direct_cmd(struct blktap *tap,
+			     const struct blktap_direct_cmd *cmd)
+{
+	struct blktap_request *req;
+	int ret;
+
+	if (cmd->reserved)
+		return -EINVAL;
+	req = blktap_request_claim(tap, cmd->tag);
+	if (!req)
+		return -ESRCH;
+	switch (cmd->op) {
+	case BLKTAP_CMD_END:
+		ret = blktap_direct_end(req, cmd);
+		break;
+	case BLKTAP_CMD_MAP:
+		ret = blktap_direct_map(req, cmd);
+		break;
+	default:
+		ret = -EINVAL;
+		break;
+	}
+	if (ret)
+		blktap_request_own(req);
+	return ret;
+}
+
+/*
+ * Carry out the commands. Memory is not to be reclaimed by writing to the disk
+ * that waits for them, nor are its writes to be throttled by its own dirt.
+ */
+static int blktap_direct_cmds(struct blktap *tap, struct blktap_direct_xfer *x)
+{
+	struct blktap_direct_cmd __user *cmds = u64_to_user_ptr(x->cmds);
+	unsigned int throttle = current->flags & PF_LOCAL_THROTTLE;
+	struct blktap_direct_cmd cmd;
+	u32 nr = x->nr_cmds;
+	struct blk_plug plug;
+	unsigned int noio;
+	int ret = 0;
+	u32 i;
+
+	noio = memalloc_noio_save();
+	current->flags |= PF_LOCAL_THROTTLE;
+	blk_start_plug(&plug);
+	for (i = 0; i < nr; i++) {
+		if (copy_from_user(&cmd, &cmds[i], sizeof(cmd))) {
+			ret = -EFAULT;
+			break;
+		}
+		ret = blktap_direct_cmd(tap, &cmd);
+		if (ret)
+			break;
+		cond_resched();
+	}
+	x->nr_cmds = i;
+	blk_finish_plug(&plug);
+	if (!throttle)
+		current->flags &= ~PF_LOCAL_THROTTLE;
+	memalloc_noio_restore(noio);
+	return ret;
+}
+
+static void blktap_direct_event(struct blktap_request *req,
+				struct blktap_direct_event *event)
+{
+	struct request *rq = blk_mq_rq_from_pdu(req);
+
+	memset(event, 0, sizeof(*event));
+	event->tag = rq->tag;
+	event->op = blktap_request_op(rq);
+	if (op_is_write(req_op(rq)) && rq->cmd_flags & REQ_FUA)
+		event->flags = BLKTAP_REQ_FUA;
+	if (req_op(rq) != REQ_OP_FLUSH) {
+		event->sector = blk_rq_pos(rq);
+		event->nr_sectors = blk_rq_sectors(rq);
+	}
+	if (req->result_event) {
+		event->type = BLKTAP_EVENT_MAPPED;
+		event->result = req->error;
+	} else {
+		event->type = BLKTAP_EVENT_REQUEST;
+	}
+}
+
+/* Copy events out, and collect their requests on a list. */
+static int blktap_direct_events(struct blktap *tap,
+				struct blktap_direct_xfer *x,
+				struct list_head *given)
+{
+	struct blktap_direct_event __user *to = u64_to_user_ptr(x->events);
+	struct blktap_direct_event batch[BLKTAP_EVENT_BATCH];
+	struct blktap_request *req;
+	u32 max = x->max_events;
+	u32 done = 0;
+	u32 n;
+
+	do {
+		for (n = 0; n < ARRAY_SIZE(batch) && done + n < max; n++) {
+			req = blktap_result_take(tap);
+			if (!req)
+				req = blktap_request_take(tap, NULL);
+			if (!req)
+				break;
+			list_add_tail(&req->event, given);
+			blktap_direct_event(req, &batch[n]);
+		}
+		if (n && copy_to_user(to + done, batch, n * sizeof(*batch)))
+			return -EFAULT;
+		done += n;
+	} while (n == ARRAY_SIZE(batch));
+	x->max_events = done;
+	return 0;
+}
+
+/**
+ * blktap_direct_xfer - take commands, hand out events
+ * @tap: the tap
+ * @arg: what and how many
+ *
+ * Context: Process context.
+ * Return: 0, -EINVAL, -ESRCH, -EBADF, -ENOMEM or -EFAULT.
+ */
+int blktap_direct_xfer(struct blktap *tap,
+		       struct blktap_direct_xfer __user *arg)
+{
+	struct blktap_request *req, *next;
+	struct blktap_direct_xfer x;
+	LIST_HEAD(given);
+	int ret;
+
+	if (!READ_ONCE(tap->direct.ready))
+		return -EINVAL;
+	if (copy_from_user(&x, arg, sizeof(x)))
+		return -EFAULT;
+	if (x.reserved || x.transfers)
+		return -EINVAL;
+
+	ret = blktap_direct_cmds(tap, &x);
+	if (!ret)
+		ret = blktap_direct_events(tap, &x, &given);
+	if (ret)
+		x.max_events = 0;
+
+	spin_lock_irq(&tap->lock);
+	x.transfers = tap->transfers;
+	spin_unlock_irq(&tap->lock);
+	if (copy_to_user(arg, &x, sizeof(x)))
+		ret = -EFAULT;
+
+	/* Backwards, as each goes to the front of its list. */
+	list_for_each_entry_safe_reverse(req, next, &given, event) {
+		list_del_init(&req->event);
+		if (ret)
+			blktap_request_undo(req);
+		else
+			blktap_request_own(req);
+	}
+	return ret;
+}
+
+/**
+ * blktap_direct_release - leave direct mode, as the server has gone
+ * @tap: the tap
+ *
+ * Context: Process context, under tap->mutex. Takes and releases
+ *	tap->direct.files_lock.
+ */
+void blktap_direct_release(struct blktap *tap)
+{
+	struct file *file;
+	unsigned int i;
+
+	WRITE_ONCE(tap->direct.ready, false);
+	for (i = 0; i < BLKTAP_DIRECT_FILES_MAX; i++) {
+		file = blktap_direct_file_set(tap, i, NULL);
+		if (file)
+			fput(file);
+	}
+}
+
+/**
+ * blktap_direct_init - make a tap ready for direct mode
+ * @tap: new tap
+ *
+ * Context: Any context.
+ */
+void blktap_direct_init(struct blktap *tap)
+{
+	spin_lock_init(&tap->direct.files_lock);
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * blktap2: block devices served by a user space process.
+ *
+ *	control.c	control device, life of a tap
+ *	server.c	ring device, death of a server
+ *	ring.c		ring mode
+ *	direct.c	direct mode: commands and events
+ *	direct_io.c	direct mode: transfers
+ *	request.c	life of a request
+ *	device.c	the disk
+ *	pool.c		page pools
+ *	sysfs.c		attributes
+ *
+ * See Documentation/block/blktap2.rst.
+ */
+#include <linux/init.h>
+#include <linux/module.h>
+#include <linux/moduleparam.h>
+
+#include "blktap.h"
+
+/* How much is logged, for /sys/class/blktap2/verbosity. */
+int blktap_verbosity = 1;
+
+/* Block major of the disks. */
+int blktap_bdev_major;
+
+/* What new taps start with. */
+unsigned int blktap_recovery_timeout = 120;
+
+static int blktap_timeout_set(const char *val, const struct kernel_param *kp)
+{
+	return param_set_uint_minmax(val, kp, 0, BLKTAP_TIMEOUT_MAX);
+}
+
+static const struct kernel_param_ops blktap_timeout_ops = {
+	.set = blktap_timeout_set,
+	.get = param_get_uint,
+};
+
+module_param_cb(recovery_timeout, &blktap_timeout_ops,
+		&blktap_recovery_timeout, 0644);
+MODULE_PARM_DESC(recovery_timeout,
+		 "seconds that I/O waits for a new server when one has died (0: fails at once; default 120)");
+
+static int __init blktap_init(void)
+{
+	int ret;
+
+	blktap_bdev_major = register_blkdev(0, "tapdev");
+	if (blktap_bdev_major < 0)
+		return blktap_bdev_major;
+	ret = blktap_server_init();
+	if (ret)
+		goto err_blkdev;
+	ret = class_register(&blktap_class);
+	if (ret)
+		goto err_server;
+	ret = blktap_control_init();
+	if (ret)
+		goto err_class;
+	ret = blktap_pools_init();
+	if (ret)
+		goto err_control;
+	return 0;
+
+err_control:
+	blktap_control_exit();
+err_class:
+	class_unregister(&blktap_class);
+err_server:
+	blktap_server_exit();
+err_blkdev:
+	unregister_blkdev(blktap_bdev_major, "tapdev");
+	return ret;
+}
+
+static void __exit blktap_exit(void)
+{
+	blktap_pools_exit();
+	blktap_control_exit();
+	class_unregister(&blktap_class);
+	blktap_server_exit();
+	unregister_blkdev(blktap_bdev_major, "tapdev");
+}
+
+module_init(blktap_init);
+module_exit(blktap_exit);
+MODULE_DESCRIPTION("Block devices served by a user space process");
+MODULE_LICENSE("GPL");
+MODULE_ALIAS("blktap");
+MODULE_ALIAS("devname:xen/blktap-2/control");
