@@ -135,8 +135,8 @@ static int tap_recover_locked(const struct tap_env *env, int minor)
 		       minor, tap.task);
 		return 0;
 	}
-	if (strcmp(tap.state, "waiting")) {
-		td_err("minor %d cannot be recovered: its state is \"%s\", not \"waiting\"",
+	if (strcmp(tap.state, "waiting") && strcmp(tap.state, "failed")) {
+		td_err("minor %d cannot be recovered: its state is \"%s\", not \"waiting\" or \"failed\"",
 		       minor, tap.state);
 		return -EINVAL;
 	}
