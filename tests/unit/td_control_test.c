@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The control server, in a process of its own on a ring device of our own:
+ * every message, and clients that do not behave.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "control.h"
+#include "fake_ring.h"
+#include "td_ctl_client.h"
+#include "td_log.h"
+
+#define MINOR	5
+#define WAIT	15000
+
+static char dir[] = "/tmp/td_control.XXXXXX";
+static char sock[64];
+static pid_t server;
+
+/* The server leaves by itself, or is a failed test. */
+static void server_main(void)
+{
+	int err;
+
+	td_log_open("server", 0, LOG_ERR);
+	fake_init();
+	alarm(100);
+	if (td_loop_init() || td_control_open(sock))
+		_exit(2);
+	err = td_loop_run();
+	td_control_close();
+	td_loop_exit();
+	exit(err ? 3 : 0);
+}
+
+static int setup(void **state)
+{
+	int i;
+
+	(void)state;
+	server = fork();
+	if (!server)
+		server_main();
+	for (i = 0; i < 500 && access(sock, F_OK); i++)
+		usleep(10000);
+	return 0;
+}
+
+static int server_exit(void)
+{
+	int status;
+
+	assert_int_equal(waitpid(server, &status, 0), server);
+	server = 0;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	if (server) {
+		kill(server, SIGKILL);
+		server_exit();
+	}
+	unlink(sock);
+	return 0;
+}
+
+static int dial(void)
+{
+	int fd = td_ctl_connect_path(sock, WAIT);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static struct td_ctl_msg message(unsigned int type)
+{
+	struct td_ctl_msg msg;
+
+	memset(&msg, 0, sizeof(msg));
+	msg.type = type;
+	msg.cookie = MINOR;
+	return msg;
+}
+
+/* Send one message, receive one. */
+static struct td_ctl_msg talk(const struct td_ctl_msg *request)
+{
+	struct td_ctl_msg answer;
+	int fd = dial();
+
+	assert_int_equal(td_ctl_send(fd, request, WAIT), 0);
+	assert_int_equal(td_ctl_recv(fd, &answer, WAIT), 0);
+	/* And no more than one. */
+	assert_int_equal(td_ctl_recv_raw(fd, (char[1]){ 0 }, 1, WAIT),
+			 -ECONNRESET);
+	close(fd);
+	assert_int_equal(answer.cookie, request->cookie);
+	return answer;
+}
+
+static void expect(unsigned int type, unsigned int answer_type, int error)
+{
+	struct td_ctl_msg msg = message(type);
+
+	msg = talk(&msg);
+	assert_int_equal(msg.type, answer_type);
+	assert_int_equal(msg.u.response.error, error);
+	assert_int_equal(!error, !msg.u.response.message[0]);
+}
+
+static struct td_ctl_msg open_image(const char *path, unsigned int flags)
+{
+	struct td_ctl_msg msg = message(TD_CTL_OPEN);
+
+	memcpy(msg.u.params.path, path, strlen(path) + 1);
+	msg.u.params.flags = flags;
+	return talk(&msg);
+}
+
+static struct td_ctl_list list_one(void)
+{
+	struct td_ctl_msg msg = message(TD_CTL_LIST), last;
+	int fd = dial();
+
+	assert_int_equal(td_ctl_send(fd, &msg, WAIT), 0);
+	assert_int_equal(td_ctl_recv(fd, &msg, WAIT), 0);
+	assert_int_equal(msg.type, TD_CTL_LIST_RSP);
+	assert_int_equal(msg.u.list.count, 1);
+	assert_int_equal(td_ctl_recv(fd, &last, WAIT), 0);
+	assert_int_equal(last.type, TD_CTL_LIST_RSP);
+	assert_int_equal(last.u.list.count, 0);
+	close(fd);
+	return msg.u.list;
+}
+
+static void test_life(void **state)
+{
+	struct td_ctl_msg msg = message(TD_CTL_PID);
+	struct td_ctl_list list;
+
+	(void)state;
+	msg = talk(&msg);
+	assert_int_equal(msg.type, TD_CTL_PID_RSP);
+	assert_int_equal(msg.u.pid, server);
+
+	expect(TD_CTL_ATTACH, TD_CTL_ATTACH_RSP, 0);
+	expect(TD_CTL_ATTACH, TD_CTL_ATTACH_RSP, EEXIST);
+	list = list_one();
+	assert_int_equal(list.minor, MINOR);
+	assert_int_equal(list.state, TD_CTL_CLOSED);
+	assert_string_equal(list.path, "");
+	expect(TD_CTL_PAUSE, TD_CTL_PAUSE_RSP, EINVAL);
+	expect(TD_CTL_RESUME, TD_CTL_RESUME_RSP, EINVAL);
+	expect(TD_CTL_CLOSE, TD_CTL_CLOSE_RSP, EINVAL);
+
+	msg = open_image("null:1M", TD_CTL_RDONLY);
+	assert_int_equal(msg.type, TD_CTL_OPEN_RSP);
+	assert_int_equal(msg.u.image.sectors, 2048);
+	assert_int_equal(msg.u.image.sector_size, 512);
+	assert_int_equal(msg.u.image.info, TD_CTL_IMAGE_RDONLY);
+	msg = open_image("null:1M", 0);
+	assert_int_equal(msg.type, TD_CTL_ERROR);
+	assert_int_equal(msg.u.response.error, EALREADY);
+	list = list_one();
+	assert_int_equal(list.state, 0);
+	assert_string_equal(list.path, "null:1M");
+
+	expect(TD_CTL_DETACH, TD_CTL_DETACH_RSP, EBUSY);
+	expect(TD_CTL_EXIT, TD_CTL_ERROR, EBUSY);
+	expect(TD_CTL_PAUSE, TD_CTL_PAUSE_RSP, 0);
+	assert_int_equal(list_one().state, TD_CTL_PAUSED);
+	expect(TD_CTL_RESUME, TD_CTL_RESUME_RSP, 0);
+	assert_int_equal(list_one().state, 0);
+
+	msg = message(TD_CTL_LIST_MINORS);
+	msg = talk(&msg);
+	assert_int_equal(msg.type, TD_CTL_LIST_MINORS_RSP);
+	assert_int_equal(msg.u.minors.count, 1);
+	assert_int_equal(msg.u.minors.list[0], MINOR);
+
+	expect(TD_CTL_CLOSE, TD_CTL_CLOSE_RSP, 0);
+	expect(TD_CTL_DETACH, TD_CTL_DETACH_RSP, 0);
+	/* The last disk is gone, and so is the server. */
+	assert_int_equal(server_exit(), 0);
+	assert_int_equal(access(sock, F_OK), -1);
+}
+
+static void test_force_exit(void **state)
+{
+	struct td_ctl_msg msg;
+	int fd;
+
+	(void)state;
+	msg = message(TD_CTL_EXIT);
+	expect(TD_CTL_ATTACH, TD_CTL_ATTACH_RSP, 0);
+	assert_int_equal(open_image("ram:1M", 0).type, TD_CTL_OPEN_RSP);
+	expect(TD_CTL_FORCE_SHUTDOWN, TD_CTL_CLOSE_RSP, 0);
+	expect(TD_CTL_EXIT, TD_CTL_ERROR, EBUSY);
+	expect(TD_CTL_DETACH, TD_CTL_DETACH_RSP, 0);
+	assert_int_equal(server_exit(), 0);
+
+	setup(state);
+	fd = dial();
+	assert_int_equal(td_ctl_send(fd, &msg, WAIT), 0);
+	assert_int_equal(td_ctl_recv(fd, &msg, WAIT), -ECONNRESET);
+	close(fd);
+	assert_int_equal(server_exit(), 0);
+}
+
+static void test_stats(void **state)
+{
+	struct td_ctl_msg msg;
+	char text[4096];
+	int fd, i;
+
+	(void)state;
+	expect(TD_CTL_ATTACH, TD_CTL_ATTACH_RSP, 0);
+	open_image("null:1M", 0);
+	for (i = 0; i < 2; i++) {
+		msg = message(TD_CTL_STATS);
+		if (i)
+			msg.cookie = TD_CTL_COOKIE_ALL;
+		fd = dial();
+		assert_int_equal(td_ctl_send(fd, &msg, WAIT), 0);
+		assert_int_equal(td_ctl_recv(fd, &msg, WAIT), 0);
+		assert_int_equal(msg.type, TD_CTL_STATS_RSP);
+		assert_in_range(msg.u.stat.length, 100, sizeof(text) - 1);
+		assert_int_equal(td_ctl_recv_raw(fd, text, msg.u.stat.length,
+						 WAIT), 0);
+		assert_memory_equal(text, i ? "[ { \"name\": \"null:1M\"" :
+					      "{ \"name\": \"null:1M\"", 19);
+		assert_int_equal(text[msg.u.stat.length - 1], '\n');
+		close(fd);
+	}
+	msg = message(TD_CTL_STATS);
+	msg.cookie = MINOR + 1;
+	msg = talk(&msg);
+	assert_int_equal(msg.type, TD_CTL_STATS_RSP);
+	assert_int_equal(msg.u.stat.length, 0);
+}
+
+static void test_open_flags(void **state)
+{
+	struct td_ctl_msg msg;
+	char path[TD_CTL_PATH_MAX];
+	unsigned int bit;
+
+	(void)state;
+	msg = open_image("null:1M", 0);
+	assert_int_equal(msg.u.response.error, EINVAL);
+	assert_non_null(strstr(msg.u.response.message, "tap 5"));
+	expect(TD_CTL_ATTACH, TD_CTL_ATTACH_RSP, 0);
+	for (bit = 0; bit < 32; bit++) {
+		if (1U << bit & (TD_CTL_RDONLY | TD_CTL_NO_O_DIRECT))
+			continue;
+		msg = open_image("null:1M", 1U << bit);
+		assert_int_equal(msg.type, TD_CTL_ERROR);
+		assert_int_equal(msg.u.response.error,
+				 bit < 11 ? EOPNOTSUPP : EINVAL);
+	}
+	msg = open_image("null:1M", TD_CTL_SECONDARY);
+	assert_non_null(strstr(msg.u.response.message, "SECONDARY"));
+	/* A path without end. */
+	memset(path, 'x', sizeof(path));
+	memcpy(path, "aio:/", 5);
+	msg = message(TD_CTL_OPEN);
+	memcpy(msg.u.params.path, path, sizeof(path));
+	msg = talk(&msg);
+	assert_int_equal(msg.u.response.error, ENAMETOOLONG);
+	/* The longest there is. */
+	path[sizeof(path) - 1] = '\0';
+	msg = open_image(path, 0);
+	assert_int_equal(msg.u.response.error, ENOENT);
+	assert_int_equal(list_one().state, TD_CTL_CLOSED);
+	assert_int_equal(open_image("null:1M", TD_CTL_NO_O_DIRECT).type,
+			 TD_CTL_OPEN_RSP);
+}
+
+static void test_garbage(void **state)
+{
+	struct td_ctl_msg msg;
+	unsigned int type, i;
+	int fd;
+
+	(void)state;
+	for (type = 0; type < 70000; type += type < 40 ? 1 : 9973) {
+		msg = message(type);
+		/* Requests have odd numbers, nearly all... */
+		if ((type >= TD_CTL_PID && type <= TD_CTL_STATS && type & 1) ||
+		    type == TD_CTL_FORCE_SHUTDOWN || type == TD_CTL_EXIT)
+			continue;
+		expect(type, TD_CTL_ERROR, EINVAL);
+	}
+	/* ...and when they are nothing but noise get an answer as well. */
+	for (type = TD_CTL_PID; type <= TD_CTL_STATS; type += 2) {
+		memset(&msg, 0xa5, sizeof(msg));
+		msg.type = type;
+		fd = dial();
+		assert_int_equal(td_ctl_send(fd, &msg, WAIT), 0);
+		assert_int_equal(td_ctl_recv(fd, &msg, WAIT), 0);
+		close(fd);
+	}
+	/* Clients that leave at any point. */
+	for (i = 0; i < 544; i += 17) {
+		msg = message(TD_CTL_LIST);
+		fd = dial();
+		assert_int_equal(write(fd, &msg, i), i);
+		close(fd);
+	}
+	for (i = 0; i < 50; i++) {
+		msg = message(TD_CTL_LIST);
+		fd = dial();
+		td_ctl_send(fd, &msg, WAIT);
+		close(fd);
+	}
+	expect(TD_CTL_CLOSE, TD_CTL_CLOSE_RSP, EINVAL);
+}
+
+static void test_slow_clients(void **state)
+{
+	struct td_ctl_msg msg = message(TD_CTL_PID);
+	int fds[TD_CTL_CONNS_MAX], i, fd;
+
+	(void)state;
+	/* Ten that say too little keep an eleventh out, ten seconds long. */
+	for (i = 0; i < TD_CTL_CONNS_MAX; i++) {
+		fds[i] = dial();
+		assert_int_equal(write(fds[i], &msg, 543), 543);
+	}
+	fd = dial();
+	assert_int_equal(td_ctl_recv(fd, &msg, WAIT), 0);
+	assert_int_equal(msg.type, TD_CTL_ERROR);
+	assert_int_equal(msg.u.response.error, EBUSY);
+	close(fd);
+	for (i = 0; i < TD_CTL_CONNS_MAX; i++) {
+		assert_int_equal(td_ctl_recv(fds[i], &msg, WAIT), -ECONNRESET);
+		close(fds[i]);
+	}
+	msg = message(TD_CTL_PID);
+	assert_int_equal(talk(&msg).type, TD_CTL_PID_RSP);
+}
+
+static void test_mode(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(stat(sock, &st), 0);
+	assert_int_equal(st.st_mode, S_IFSOCK | 0600);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+		TEST(test_life),
+		TEST(test_force_exit),
+		TEST(test_stats),
+		TEST(test_open_flags),
+		TEST(test_garbage),
+		TEST(test_slow_clients),
+		TEST(test_mode),
+	};
+	int failed;
+
+	if (!mkdtemp(dir))
+		return 1;
+	snprintf(sock, sizeof(sock), "%s/ctl1", dir);
+	failed = cmocka_run_group_tests_name("td_control", tests, NULL, NULL);
+	rmdir(dir);
+	return failed;
+}
