@@ -120,7 +120,7 @@ check_checkpatch-tools() { checkpatch '^(tools|tests)/.*\.[ch]$' "$tools_ignore"
 # sparse SERIES: build the modules with every warning of sparse and W=1.
 sparse()
 {
-	local krel build log=$out/sparse-$1.log
+	local krel build log=$out/make-$1.log
 
 	need sparse make gcc || return
 	krel=$(printf '%s\n' /lib/modules/"$1".*/build | sort -V | tail -n 1)
@@ -135,8 +135,8 @@ sparse()
 		xargs cp --parents -t "$build"
 	make -C "/lib/modules/$krel/build" M="$build" C=2 W=1 modules \
 		>"$log" 2>&1 || { tail -n 30 "$log"; return 1; }
-	! grep -E 'warning:|error:|WARNING:' "$log" | sed "s,$build/,," ||
-		return 1
+	sed -i "s,$build/,," "$log"
+	! grep -E 'warning:|error:|WARNING:' "$log" || return 1
 	find "$build" -name '*.ko' | grep -q . || {
 		echo "the build made no module"
 		return 1

@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
-static void blktap_test(struct blktap_sring *sring, u32 i)
+static void blktap_test(struct blktap_ring *ring, struct blktap_sring *sring)
 {
-	struct blktap_ring_response rsp, *shared;
+	union blktap_ring_entry *entry = blktap_ring_entry(ring, 1);
+	struct blktap_ring_response rsp;
 	u32 prod = READ_ONCE(sring->rsp_prod);
 
-	if (sring->rsp_prod != i) /* bad */
+	sring->req_event = 1;
+	if (sring->rsp_prod != prod) /* bad */
 		return;
 	sring->req_prod = prod; /* bad */
 	smp_store_release(&sring->req_prod, prod);
-	memcpy(&rsp, &sring->ring[i % 32].rsp, sizeof(rsp));
+	memcpy(&rsp, &sring->ring[prod % 32].rsp, sizeof(rsp));
 	prod = rsp.id;
-	shared = &sring->ring[i % 32].rsp;
-	prod = shared->id; /* bad */
-	rsp = sring->ring[i % 32].rsp; /* bad */
+	rsp = sring->ring[prod % 32].rsp; /* bad */
+	prod = READ_ONCE(entry->rsp.id);
+	prod = entry->rsp.id; /* bad */
+	prod = smp_load_acquire(&blktap_sring(ring)->rsp_prod);
+	prod = blktap_sring(ring)->rsp_prod; /* bad */
+	memcpy(&blktap_ring_entry(ring, prod)->req, &rsp, sizeof(rsp));
+	prod = blktap_ring_entry(ring, prod)->rsp.id; /* bad */
 }
