@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The core of tapdisk2 as the VHD driver sees it, for tests: what is started
+ * waits in a list until the test runs it, in an order that the test chooses,
+ * so that a single thread sees what a busy disk does.
+ */
+#ifndef VHD_FAKE_H
+#define VHD_FAKE_H
+
+#include "tapdisk/td_driver.h"
+
+enum fake_kind { FAKE_IO, FAKE_MAP, FAKE_RETRY };
+
+struct fake_event {
+	struct fake_event *next;
+	enum fake_kind kind;
+	struct td_io *io;
+	struct td_req *req;
+	void *keep;
+	unsigned int flags;
+	unsigned int nr;
+	struct blktap_direct_extent ext[];
+};
+
+struct fake_req {
+	struct td_req req;
+	uint8_t *data;
+	bool done;
+	int error;
+	int retries;
+};
+
+struct fake {
+	const struct td_driver *drv;
+	void *priv;
+	struct td_disk_info info;
+	int files[BLKTAP_DIRECT_FILES_MAX];
+	int nr_files;
+	struct fake_event *events;
+	unsigned int nr_events;
+	uint64_t seed;
+	bool in_order;
+	/* Retries end a request after that many. */
+	int max_retries;
+	/* Called before an event is carried out; non-zero: it fails so. */
+	int (*fail)(const struct fake_event *event);
+	/*
+	 * Called for each change of a file; buf is NULL for a punched hole,
+	 * through says that it was written through the disk's cache.
+	 */
+	void (*record)(int fd, const void *buf, uint64_t off, size_t len,
+		       bool through);
+	void (*synced)(int fd);
+};
+
+extern struct fake fake;
+
+uint64_t fake_random(void);
+int fake_open(const char *path, unsigned int flags);
+int fake_close(void);
+/* As if the program had been killed. */
+void fake_kill(void);
+void fake_submit(struct fake_req *req);
+/* Carry out one event; false if there is none. */
+bool fake_step(void);
+void fake_run(void);
+/* Do a request and everything else that is under way. */
+int fake_do(uint8_t op, uint64_t sector, uint32_t nr, void *data, bool fua);
+
+#endif /* VHD_FAKE_H */
