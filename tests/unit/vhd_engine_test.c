@@ -613,8 +613,7 @@ static void test_compare(const char *vhd, const char *raw)
 {
 	test_export(test_path(vhd), test_path(raw));
 	sh("qemu-img compare -f vpc -F raw %s %s", vhd, raw);
-	sh("qemu-img info -f vpc --output=json %s | "
-	   "grep -q \"virtual-size.: $(stat -c %%s %s),\"", vhd, raw);
+	sh("qemu-img info -f vpc --output=json %s | grep -q \"virtual-size.: $(stat -c %%s %s),\"", vhd, raw);
 }
 
 static void test_qemu_made(const char *options)
