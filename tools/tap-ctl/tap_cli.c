@@ -164,6 +164,8 @@ static int tap_cli_stats(const struct tap_env *env, const struct tap_opts *o)
 	if (err)
 		return err;
 	if (!o->json) {
+		/* One newline, whether the tapdisk sends one or not. */
+		text[strcspn(text, "\n")] = '\0';
 		printf("%s\n", text);
 		free(text);
 		return 0;
@@ -388,7 +390,7 @@ static int tap_cli_option(const struct tap_verb *v, int c, struct tap_opts *o)
 			return 0;
 		}
 		return tap_cli_number(c, "number of seconds", open ? 1 : 0,
-				      open ? 65535 : 86400, &o->timeout);
+				      65535, &o->timeout);
 	case 'f':
 		o->force = true;
 		o->file = optarg;

@@ -216,6 +216,8 @@ bool tap_spawn_is_tapdisk(const struct tap_env *env, int pid);
  * Return: 0 if there is no such process (any more), or -errno.
  */
 int tap_spawn_kill(const struct tap_env *env, int pid, int minor);
+/* Remove the control sockets that killed tapdisks left behind. */
+void tap_spawn_sweep(const struct tap_env *env);
 
 /* tap_record.c: how an image was opened */
 

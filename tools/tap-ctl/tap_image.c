@@ -16,8 +16,8 @@
 #define TAP_STATS_TIMEOUT	10000
 #define TAP_STATS_MAX		(16U << 20)
 #define TAP_CALL_TIMEOUT	30000
-/* What an answer may take when the caller does not want to wait. */
-#define TAP_ANSWER_TIMEOUT	1000
+/* What an answer may take beyond the time that the caller gives. */
+#define TAP_ANSWER_TIMEOUT	2000
 /* How often a request that is refused with "busy" is repeated. */
 #define TAP_RETRY		50
 
@@ -93,7 +93,8 @@ static void tap_image_params(struct td_ctl_params *params,
 
 /*
  * Repeat a request for up to @busy_ms while it is refused with -EBUSY or
- * -EAGAIN. An answer is waited for as long, but at least @call_ms.
+ * -EAGAIN. A tapdisk may as well take that time itself; for its answer it has
+ * @call_ms more.
  */
 static int tap_image_retry(const struct tap_env *env, int pid,
 			   const struct td_ctl_msg *request, int busy_ms,
@@ -105,8 +106,7 @@ static int tap_image_retry(const struct tap_env *env, int pid,
 
 	for (;;) {
 		msg = *request;
-		err = tap_image_call(env, pid, &msg,
-				     left > call_ms ? left : call_ms, text);
+		err = tap_image_call(env, pid, &msg, left + call_ms, text);
 		left = (int)(end - tap_now()) - TAP_RETRY;
 		if ((err != -EBUSY && err != -EAGAIN) || left < 0)
 			return err;
@@ -149,6 +149,8 @@ int tap_image_close(const struct tap_env *env, int pid, int minor, bool force,
 	char text[TAP_TEXT_MAX];
 	int err;
 
+	/* How long our tapdisk waits for the last opener; 0: it decides. */
+	msg.u.params.req_timeout = timeout_ms < 1000 ? 1 : timeout_ms / 1000;
 	err = tap_image_retry(env, pid, &msg, timeout_ms, TAP_ANSWER_TIMEOUT,
 			      text);
 	if (err)

@@ -232,7 +232,6 @@ static int tap_spawn_kill_fd(int pidfd, int pid)
 
 int tap_spawn_kill(const struct tap_env *env, int pid, int minor)
 {
-	char path[PATH_MAX];
 	int pidfd, err;
 
 	pidfd = pidfd_open(pid, 0);
@@ -241,24 +240,51 @@ int tap_spawn_kill(const struct tap_env *env, int pid, int minor)
 		td_err("cannot open process %d: %s", pid, strerror(-err));
 		return err;
 	}
-	if (pidfd >= 0) {
-		/* Checked after pidfd_open(): it cannot be another process. */
-		if (tap_spawn_has_ring(env, pid, minor) ||
-		    tap_spawn_is_tapdisk(env, pid)) {
-			err = tap_spawn_kill_fd(pidfd, pid);
-		} else {
-			td_dbg("process %d is no tapdisk, not killed", pid);
-			err = 0;
-		}
-		close(pidfd);
-		if (err)
-			return err;
+	if (pidfd < 0) {
+		tap_spawn_sweep(env);
+		return 0;
 	}
-	/* What a killed tapdisk leaves behind. */
-	if (!tap_spawn_is_tapdisk(env, pid)) {
+	/* Checked after pidfd_open(): it cannot be another process. */
+	if (tap_spawn_has_ring(env, pid, minor) ||
+	    tap_spawn_is_tapdisk(env, pid)) {
+		err = tap_spawn_kill_fd(pidfd, pid);
+	} else {
+		td_dbg("process %d is no tapdisk, not killed", pid);
+		err = 0;
+	}
+	close(pidfd);
+	tap_spawn_sweep(env);
+	return err;
+}
+
+/* Has a process ended, even if its parent does not care? */
+static bool tap_spawn_is_gone(int pid)
+{
+	struct pollfd pfd = { .events = POLLIN };
+	bool gone;
+
+	pfd.fd = pidfd_open(pid, 0);
+	if (pfd.fd < 0)
+		return errno == ESRCH;
+	gone = poll(&pfd, 1, 0) > 0;
+	close(pfd.fd);
+	return gone;
+}
+
+void tap_spawn_sweep(const struct tap_env *env)
+{
+	char path[PATH_MAX];
+	int *pids, i, n;
+
+	n = tap_list_sockets(env, &pids);
+	for (i = 0; i < n; i++) {
+		/* A tapdisk makes its socket after it has its process id. */
+		if (!tap_spawn_is_gone(pids[i]))
+			continue;
 		snprintf(path, sizeof(path), "%s/" TD_CTL_PREFIX "%d",
-			 env->run, pid);
+			 env->run, pids[i]);
 		unlink(path);
 	}
-	return 0;
+	if (n >= 0)
+		free(pids);
 }

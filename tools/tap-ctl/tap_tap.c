@@ -100,6 +100,7 @@ static int tap_destroy_locked(const struct tap_env *env, int pid, int minor,
 		if (err)
 			return err;
 	}
+	tap_spawn_sweep(env);
 	err = tap_sysfs_remove(env, minor);
 	if (err)
 		return err;
@@ -161,6 +162,7 @@ static int tap_recover_locked(const struct tap_env *env, int minor)
 	if (tap_sysfs_ro(env, minor))
 		o.flags |= TD_CTL_RDONLY;
 
+	tap_spawn_sweep(env);
 	pid = tap_spawn(env);
 	if (pid < 0)
 		return pid;
