@@ -26,12 +26,13 @@
 
 #define KTAPD_DEPTH	64
 
-static volatile sig_atomic_t ktapd_stop;
-
-static void ktapd_on_signal(int sig)
+/* SIGTERM and SIGINT are blocked and looked at here. */
+static bool ktapd_stop(void)
 {
-	(void)sig;
-	ktapd_stop = 1;
+	sigset_t set;
+
+	sigpending(&set);
+	return sigismember(&set, SIGTERM) || sigismember(&set, SIGINT);
 }
 
 static int ktapd_die(const char *what, const char *object, int ret)
@@ -45,12 +46,10 @@ static int ktapd_ring(struct tap *t, int file)
 	struct blktap_ring_request req;
 	int ret = 0;
 
-	while (!ktapd_stop && !tap_ring(t)->msg && ret >= 0) {
-		ret = tap_fetch(t, &req, 1000);
+	while (!ktapd_stop() && !tap_ring(t)->msg && ret >= 0) {
+		ret = tap_fetch(t, &req, 100);
 		if (ret > 0)
 			ret = tap_ring_serve(t, &req, file);
-		if (ret == -EINTR)
-			ret = 0;
 	}
 	return ret;
 }
@@ -61,9 +60,9 @@ static int ktapd_direct(struct tap *t, int file)
 	int ret = 0;
 	int i, n;
 
-	while (!ktapd_stop && ret >= 0) {
-		n = tap_events(t, events, KTAPD_DEPTH, 1000);
-		ret = n == -EINTR ? 0 : n;
+	while (!ktapd_stop() && ret >= 0) {
+		n = tap_events(t, events, KTAPD_DEPTH, 100);
+		ret = n;
 		for (i = 0; i < n && ret >= 0; i++)
 			ret = tap_direct_serve(t, &events[i], file);
 		/* A request that was failed by force is nobody's any more. */
@@ -75,10 +74,10 @@ static int ktapd_direct(struct tap *t, int file)
 
 int main(int argc, char **argv)
 {
-	struct sigaction sa = { .sa_handler = ktapd_on_signal };
 	bool direct = false, o_direct = false, ro = false;
 	struct tap t = { .minor = -1, .fd = -1 };
 	unsigned long flags;
+	sigset_t signals;
 	struct stat st;
 	int opt, file, ret;
 
@@ -101,11 +100,14 @@ int main(int argc, char **argv)
 		}
 	}
 	if (optind != argc - 1) {
-		fprintf(stderr, "usage: ktapd [-d] [-D] [-r] [-n MINOR] FILE\n");
+		fprintf(stderr,
+			"usage: ktapd [-d] [-D] [-r] [-n MINOR] FILE\n");
 		return 2;
 	}
-	sigaction(SIGTERM, &sa, NULL);
-	sigaction(SIGINT, &sa, NULL);
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
 
 	file = open(argv[optind], (ro ? O_RDONLY : O_RDWR) | O_CLOEXEC |
 		    (o_direct ? O_DIRECT : 0));

@@ -163,7 +163,8 @@ static int blktap_map_check(struct request *rq,
 		left -= e->len;
 		switch (e->kind) {
 		case BLKTAP_EXTENT_FILE:
-			if (e->addr % SECTOR_SIZE || e->addr > LLONG_MAX - e->len)
+			if (e->addr % SECTOR_SIZE ||
+			    e->addr > LLONG_MAX - e->len)
 				return -EINVAL;
 			files++;
 			break;
@@ -189,6 +190,7 @@ static int blktap_map_check(struct request *rq,
 static int blktap_map_iter(struct blktap_request *req, struct iov_iter *iter)
 {
 	struct request *rq = blk_mq_rq_from_pdu(req);
+	bool write = req_op(rq) == REQ_OP_WRITE;
 	struct req_iterator rq_iter;
 	struct bio *bio = rq->bio;
 	unsigned int offset = 0;
@@ -211,8 +213,8 @@ static int blktap_map_iter(struct blktap_request *req, struct iov_iter *iter)
 		rq_for_each_bvec(bv, rq, rq_iter)
 			bvec[nr++] = bv;
 	}
-	iov_iter_bvec(iter, req_op(rq) == REQ_OP_WRITE ? ITER_SOURCE : ITER_DEST,
-		      bvec, nr, blk_rq_bytes(rq));
+	iov_iter_bvec(iter, write ? ITER_SOURCE : ITER_DEST, bvec, nr,
+		      blk_rq_bytes(rq));
 	iter->iov_offset = offset;
 	return 0;
 }

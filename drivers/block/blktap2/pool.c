@@ -232,10 +232,10 @@ void blktap_pool_uncharge(struct blktap_pool *pool, unsigned int pages)
  */
 int blktap_pools_init(void)
 {
+	struct kobject *control = &blktap_control_device()->kobj;
 	int ret;
 
-	blktap_pools_dir = kobject_create_and_add("pools",
-						  &blktap_control_device()->kobj);
+	blktap_pools_dir = kobject_create_and_add("pools", control);
 	if (!blktap_pools_dir)
 		return -ENOMEM;
 	ret = blktap_pool_set_default("td0");

@@ -30,7 +30,6 @@
 
 #include "blktap.h"
 
-
 /**
  * blktap_server_wake - tell the server that there is something to fetch
  * @tap: the tap

@@ -134,8 +134,8 @@ static unsigned int blktap_ring_pump(struct blktap *tap)
 		ring->req_prod++;
 		n++;
 	}
-	/* Pairs with the server's barrier after it has read req_prod. */
 	if (n)
+		/* Pairs with the server's barrier after reading req_prod. */
 		smp_store_release(&blktap_sring(ring)->req_prod,
 				  ring->req_prod);
 	return n;
@@ -411,7 +411,8 @@ int blktap_ring_mmap(struct blktap *tap, struct vm_area_struct *vma)
 	int ret;
 
 	lockdep_assert_held(&tap->mutex);
-	if (vma_pages(vma) != nr || vma->vm_pgoff || !(vma->vm_flags & VM_SHARED))
+	if (vma_pages(vma) != nr || vma->vm_pgoff ||
+	    !(vma->vm_flags & VM_SHARED))
 		return -EINVAL;
 	if (tap->mode == BLKTAP_MODE_DIRECT || blktap_ring_mapped(tap))
 		return -EBUSY;
@@ -462,7 +463,8 @@ int blktap_ring_debug(struct blktap *tap, char *buf, int at)
 	int n;
 
 	mutex_lock(&ring->lock);
-	n = sysfs_emit_at(buf, at, "ring: mapped %d, req_prod %u, rsp_cons %u, broken %d\n",
+	n = sysfs_emit_at(buf, at,
+			  "ring: mapped %d, req_prod %u, rsp_cons %u, broken %d\n",
 			  !!ring->pages, ring->req_prod, ring->rsp_cons,
 			  ring->broken);
 	mutex_unlock(&ring->lock);

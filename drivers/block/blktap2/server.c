@@ -26,10 +26,12 @@ static dev_t blktap_server_region;
 static struct cdev blktap_server_cdev;
 
 /* Tell user space about the state of the disk. */
-static void blktap_server_announce(struct blktap *tap, char *state)
+static void blktap_server_announce(struct blktap *tap, const char *state)
 {
-	char *envp[] = { state, NULL };
+	char env[32];
+	char *envp[2] = { env, NULL };
 
+	snprintf(env, sizeof(env), "BLKTAP_STATE=%s", state);
 	kobject_uevent_env(&tap->dev.kobj, KOBJ_CHANGE, envp);
 }
 
@@ -61,14 +63,14 @@ void blktap_server_recovery(struct work_struct *work)
 		dev_warn(&tap->dev, "no server came in %u s: I/O fails\n",
 			 tap->recovery_timeout);
 		blktap_requests_fail(tap);
-		blktap_server_announce(tap, "BLKTAP_STATE=failed");
+		blktap_server_announce(tap, "failed");
 		goto out;
 	}
 	if (!tap->announced) {
 		tap->announced = true;
 		dev_warn(&tap->dev, "server died: I/O waits %u s for another\n",
 			 tap->recovery_timeout);
-		blktap_server_announce(tap, "BLKTAP_STATE=waiting");
+		blktap_server_announce(tap, "waiting");
 	}
 	schedule_delayed_work(&tap->recovery, deadline - jiffies);
 out:
