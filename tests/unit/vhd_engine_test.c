@@ -532,7 +532,7 @@ static void test_dynamic_tap(void **state)
 	(void)state;
 	test_create("a.vhd", 16 << 20, false, NULL);
 	model_init(&m, (16 << 20) / VHD_SECTOR);
-	test_load(test_path("a.vhd"), &m, true, 6);
+	test_load(test_path("a.vhd"), &m, true, 3);
 	free(m.h);
 }
 
@@ -543,7 +543,7 @@ static void test_fixed(void **state)
 	(void)state;
 	test_create("a.vhd", 4 << 20, true, NULL);
 	model_init(&m, (4 << 20) / VHD_SECTOR);
-	test_load(test_path("a.vhd"), &m, true, 6);
+	test_load(test_path("a.vhd"), &m, true, 3);
 	free(m.h);
 }
 
@@ -832,39 +832,104 @@ static void test_cut(const char *name, struct model *m, int cuts)
 	free(l);
 }
 
-static void test_cut_dynamic(void **state)
-{
-	struct model m;
+/*
+ * Most of what can go wrong goes wrong while blocks are being allocated, so
+ * many images are begun. Each child starts from the same parent.
+ */
+#define TEST_BEGIN	25
 
-	(void)state;
-	test_image("a.vhd", 3 << 20, NULL);
-	model_init(&m, (3 << 20) / VHD_SECTOR);
-	test_cut("a.vhd", &m, 300);
-	free(m.h);
+static void test_begin(struct model *m, const char *name, const char *parent)
+{
+	uint64_t s;
+
+	unlink(test_path(name));
+	test_image(name, 3 << 20, parent);
+	assert_int_equal(fake_open(test_path(name), TD_OPEN_RDONLY), 0);
+	for (s = 0; s < m->sectors; s++)
+		m->h[s].nr = 2;
+	model_settle(m);
+	assert_int_equal(fake_close(), 0);
 }
 
-static void test_cut_child(void **state)
+static void test_cut_many(const char *parent)
 {
 	struct model m;
 	int i;
 
-	(void)state;
-	test_image("a.vhd", 3 << 20, NULL);
 	model_init(&m, (3 << 20) / VHD_SECTOR);
-	test_load(test_path("a.vhd"), &m, false, 3);
-	for (i = 0; i < 3; i++) {
-		test_image("b.vhd", 3 << 20, "a.vhd");
-		test_cut("b.vhd", &m, 100);
-		/* The next child starts from the parent again. */
-		assert_int_equal(unlink(test_path("b.vhd")), 0);
-		assert_int_equal(fake_open(test_path("a.vhd"),
-					   TD_OPEN_RDONLY), 0);
-		for (uint64_t s = 0; s < m.sectors; s++)
-			m.h[s].nr = 2;
-		model_settle(&m);
+	for (i = 0; i < TEST_BEGIN; i++) {
+		test_begin(&m, "b.vhd", parent);
+		test_cut("b.vhd", &m, 20);
+	}
+	free(m.h);
+}
+
+static void test_cut_dynamic(void **state)
+{
+	(void)state;
+	test_cut_many(NULL);
+}
+
+/* A parent with about half of its blocks. */
+static void test_parent(const char *name)
+{
+	uint8_t *data = malloc(TEST_BLOCK);
+	uint64_t s;
+	int i;
+
+	test_image(name, 3 << 20, NULL);
+	assert_int_equal(fake_open(test_path(name), 0), 0);
+	for (s = 0; s < fake.info.sectors; s += TEST_SPB) {
+		for (i = 0; i < (int)TEST_SPB; i++)
+			test_fill(data + i * VHD_SECTOR, ++test_seq);
+		if (fake_random() % 2)
+			assert_int_equal(fake_do(BLKTAP_OP_WRITE, s, TEST_SPB,
+						 data, false), 0);
+	}
+	assert_int_equal(fake_close(), 0);
+	free(data);
+}
+
+static void test_cut_child(void **state)
+{
+	(void)state;
+	test_parent("a.vhd");
+	test_cut_many("a.vhd");
+}
+
+static void test_kill_many(const char *parent)
+{
+	struct load *l = calloc(1, sizeof(*l));
+	struct model m;
+	int i, k;
+
+	model_init(&m, (3 << 20) / VHD_SECTOR);
+	l->m = &m;
+	l->zeroes = true;
+	for (i = 0; i < TEST_BEGIN; i++) {
+		test_begin(&m, "b.vhd", parent);
+		assert_int_equal(fake_open(test_path("b.vhd"), 0), 0);
+		for (k = 0; k < 10; k++) {
+			load_run(l, 1 + fake_random() % 30);
+			load_poll(l, false);
+			fake_kill();
+			load_forget(l);
+			assert_int_equal(fake_open(test_path("b.vhd"), 0), 0);
+			model_verify(&m, false);
+			model_settle(&m);
+		}
 		assert_int_equal(fake_close(), 0);
 	}
 	free(m.h);
+	free(l);
+}
+
+static void test_kill(void **state)
+{
+	(void)state;
+	test_kill_many(NULL);
+	test_parent("a.vhd");
+	test_kill_many("a.vhd");
 }
 
 int main(void)
@@ -877,9 +942,10 @@ int main(void)
 		TEST_MEM(test_dynamic_small),
 		TEST(test_dynamic_tap),
 		TEST(test_fixed),
-		TEST(test_chain),
+		TEST_MEM(test_chain),
 		TEST_MEM(test_qemu_images),
 		TEST_MEM(test_qemu_ours),
+		TEST_MEM(test_kill),
 		TEST_MEM(test_cut_dynamic),
 		TEST_MEM(test_cut_child),
 	};
