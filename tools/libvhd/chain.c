@@ -219,6 +219,7 @@ static int vhd_try_parent(const struct vhd_image *leaf,
 	    !memcmp((*parent)->footer.uuid, child->header.parent_uuid, 16))
 		return ret;
 	vhd_close(*parent);
+	*parent = NULL;
 	return vhd_msg(&leaf->ctx, -EINVAL,
 		       "%s: uuid of parent %s is not the parent uuid in the child's header",
 		       child->path, real);
