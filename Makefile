@@ -61,7 +61,7 @@ modules:
 	@set -e; krel='$(krel)'; d=build/modules/$$krel; mkdir -p $$d; \
 	exec 9>$$d/.lock; flock 9; \
 	find $$d -type l -delete; cp -rs $(addprefix $(CURDIR)/,$(SOURCES)) $$d/; \
-	[ ! -d drivers ] || $(MAKE) -C $(KERNELDIR) M=$(CURDIR)/$$d modules
+	$(MAKE) -C $(KERNELDIR) M=$(CURDIR)/$$d modules
 
 tools:
 	$(MAKE) -C tools

@@ -79,8 +79,8 @@ must_fail()
 krel()	# 6.1 | 6.12: the kernel release of that line
 {
 	local k
-	for k in /boot/vmlinuz-"$1".*; do
-		echo "${k#/boot/vmlinuz-}"
+	for k in /boot/vmlinux-"$1".*; do
+		echo "${k#/boot/vmlinux-}"
 	done
 }
 
@@ -106,7 +106,7 @@ guest_config()
 	for d; do
 		disks="$disks'$d', "
 	done
-	extra="console=hvc0 loglevel=4"
+	extra="console=hvc0 loglevel=4 mitigations=off pci=noearly"
 	if [ -n "$root" ]; then
 		extra="$extra root=$root rw"
 	else
@@ -117,7 +117,7 @@ guest_config()
 	cat >"$state/$name.cfg" <<-END
 	name = '$name'
 	type = '$type'
-	kernel = '/boot/vmlinuz-$kernel'
+	kernel = '/boot/vmlinux-$kernel'
 	ramdisk = '/opt/pvio/guest/initrd-$kernel'
 	extra = '$extra'
 	memory = $memory
