@@ -22,13 +22,13 @@
 #endif
 
 /* 6.18: getgeo() takes the gendisk. */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 18, 0)
 #define blktap_bdev_getgeo(...)						\
 	compat_bdev_getgeo(__VA_ARGS__);				\
-	static int (blktap_bdev_getgeo)(struct block_device *bdev,	\
+	static int (blktap_bdev_getgeo)(struct gendisk *disk,		\
 					struct hd_geometry *geo)	\
 	{								\
-		return compat_bdev_getgeo(bdev->bd_disk, geo);		\
+		return compat_bdev_getgeo(disk->part0, geo);		\
 	}								\
 	static int compat_bdev_getgeo(__VA_ARGS__)
 #endif

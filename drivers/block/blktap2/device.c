@@ -39,12 +39,13 @@ static int blktap_bdev_open(struct gendisk *disk, blk_mode_t mode)
 	return 0;
 }
 
-static int blktap_bdev_getgeo(struct gendisk *disk, struct hd_geometry *geo)
+static int blktap_bdev_getgeo(struct block_device *bdev,
+			      struct hd_geometry *geo)
 {
 	geo->heads = 255;
 	geo->sectors = 63;
 	geo->cylinders = min_t(sector_t, USHRT_MAX,
-			       div_u64(get_capacity(disk), 255 * 63));
+			       div_u64(bdev_nr_sectors(bdev), 255 * 63));
 	return 0;
 }
 
