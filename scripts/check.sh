@@ -269,7 +269,7 @@ check_codespell()
 	need codespell || return
 	sources . '^patches/' || return $((1 - named))
 	# Names, not words.
-	quiet codespell -q 3 --ignore-words-list=creat,sring,conectix "${src[@]}"
+	quiet codespell -q 3 --ignore-words-list=creat,sring,conectix,nd "${src[@]}"
 }
 
 check_python()

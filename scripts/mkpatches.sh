@@ -73,19 +73,32 @@ obj-\$(CONFIG_BLK_DEV_TAP)${tab}+= blktap2/\\
 	! cmp -s "$1" "$ksrc/$1" || die "the edit of $1 found no place"
 }
 
-# grow MAKEFILE: without the lines of objects that have no source yet.
+# grow MAKEFILE: as it is, without the objects that have no source yet
 grow()
 {
-	local line obj dir
-
-	dir=$(dirname "$1")
-	mkdir -p "$dir"
-	while IFS= read -r line; do
-		obj=$(sed -n 's/^[a-z0-9]*-y[[:space:]]*[:+]*=[[:space:]]*\([a-z_]*\)\.o$/\1/p' \
-			<<<"$line")
-		[ -z "$obj" ] || [ -e "$dir/$obj.c" ] || continue
-		printf '%s\n' "$line"
-	done <"$top/$1" >"$1"
+	mkdir -p "$(dirname "$1")"
+	awk -v dir="$(dirname "$1")" '
+	function there(obj,	c, line, r) {
+		c = dir "/" substr(obj, 1, length(obj) - 2) ".c"
+		r = (getline line < c) >= 0
+		close(c)
+		return r
+	}
+	{ all = all $0 "\n" }
+	/^[a-z0-9]+-y / { list = 1 }
+	!list { grown = grown $0 "\n"; next }
+	{
+		for (i = 1; i <= NF; i++)
+			if ($i ~ /\.o$/ && !there($i))
+				dropped = 1
+			else if ($i != "\\")
+				grown = grown $i " "
+	}
+	$NF != "\\" {
+		list = 0
+		sub(/ $/, "\n", grown)
+	}
+	END { printf "%s", dropped ? grown : all }' "$top/$1" >"$1"
 }
 
 # Start from those files of the kernel that the series edits.
