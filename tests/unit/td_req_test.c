@@ -168,7 +168,9 @@ static void test_batches(void **state)
 	for (i = 0; i < 16; i++)
 		fake_start(BLKTAP_OP_READ, 0, i, 1, buf);
 	assert_true(fake_run(1000));
-	/* One to fetch all, one to map all. */
+	/* One to fetch all, one to map all, and none for nothing. */
+	assert_int_equal(fake.nr_xfers, 2);
+	fake_run_for(20);
 	assert_int_equal(fake.nr_xfers, 2);
 }
 

@@ -84,7 +84,8 @@ static struct blktap_direct_cmd *td_vbd_cmd(struct td_vbd *v,
 	memset(cmd, 0, sizeof(*cmd));
 	cmd->tag = r->tag;
 	cmd->op = op;
-	td_work_queue(&v->work);
+	if (!v->running)
+		td_work_queue(&v->work);
 	return cmd;
 }
 
@@ -429,6 +430,7 @@ void td_vbd_run(struct td_vbd *v)
 {
 	unsigned int round, i, n;
 
+	v->running = true;
 	for (round = 0; round < TD_VBD_ROUNDS; round++) {
 		if (v->failed.head)
 			td_vbd_fail_all(v);
@@ -442,6 +444,7 @@ void td_vbd_run(struct td_vbd *v)
 		if (!v->nr_cmds && !v->failed.head && n < v->depth)
 			break;
 	}
+	v->running = false;
 	if (round == TD_VBD_ROUNDS)
 		td_work_queue(&v->work);
 	if (v->op_fn)

@@ -114,6 +114,7 @@ struct td_vbd_stats {
  * @stalled: requests were tried again, not yet known to go on
  * @bad_events: events that were refused, to limit messages
  * @files: files known to the kernel
+ * @running: the ring is run, no need to queue @work
  * @work: runs the ring
  * @poll: wakeups of the ring
  * @polled: the poll is armed
@@ -157,6 +158,7 @@ struct td_vbd {
 	bool stalled;
 	unsigned int bad_events;
 	bool files[BLKTAP_DIRECT_FILES_MAX];
+	bool running;
 	struct td_work work;
 	struct td_event poll;
 	bool polled;
