@@ -164,6 +164,7 @@ struct hist {
 	int base;		/* values forgotten */
 	bool busy;		/* a request is writing it */
 	bool maybe;		/* trimmed: any of them may be there */
+	bool failed;		/* the same, and it may change */
 };
 
 struct model {
@@ -230,7 +231,8 @@ static void model_verify(struct model *m, bool crash)
 		for (i = 0; i < nr; i++) {
 			struct hist *h = &m->h[s + i];
 			uint64_t value = test_value(buf + i * VHD_SECTOR);
-			int from = crash || h->maybe ? 0 : h->completed;
+			int from = crash || h->maybe || h->failed ? 0 :
+				   h->completed;
 
 			for (k = h->nr - 1; k >= from && h->v[k] != value; k--)
 				;
@@ -255,7 +257,7 @@ static void model_settle(struct model *m)
 	for (s = 0; s < m->sectors; s++) {
 		struct hist *h = &m->h[s];
 
-		if (h->nr == 1)
+		if (h->nr == 1 || h->failed)
 			continue;
 		assert_int_equal(fake_do(BLKTAP_OP_READ, s, 1, buf, false), 0);
 		memset(h, 0, sizeof(*h));
@@ -356,7 +358,8 @@ static void load_flushed(struct load *l, struct slot *slot)
 		struct hist *h = &l->m->h[s];
 
 		/* After a TRIM it may be what was there before. */
-		if (!slot->r.error && !h->maybe && mark[s] > h->base)
+		if (!slot->r.error && !h->maybe && !h->failed &&
+		    mark[s] > h->base)
 			hist_cut(h, mark[s] - h->base);
 	}
 	free(mark);
@@ -383,11 +386,13 @@ static void load_finish(struct load *l, struct slot *slot)
 			fail_msg("request failed: op %d sector %llu: %s",
 				 req->op, (unsigned long long)req->sector,
 				 strerror(-slot->r.error));
-		if (slot->r.error)
+		if (slot->r.error) {
+			h->failed |= req->op != BLKTAP_OP_READ;
 			continue;
+		}
 		if (req->op == BLKTAP_OP_READ) {
 			value = test_value(slot->data + i * VHD_SECTOR);
-			for (k = h->maybe ? 0 : h->completed;
+			for (k = h->maybe || h->failed ? 0 : h->completed;
 			     k < h->nr && h->v[k] != value; k++)
 				;
 			if (k == h->nr)
@@ -398,8 +403,10 @@ static void load_finish(struct load *l, struct slot *slot)
 			continue;
 		}
 		h->completed = h->nr - 1;
-		if (req->op != BLKTAP_OP_TRIM)
+		if (req->op != BLKTAP_OP_TRIM) {
 			h->maybe = false;
+			h->failed = false;
+		}
 		if (req->fua)
 			hist_cut(h, h->completed);
 	}
@@ -684,6 +691,8 @@ static struct {
 	size_t room;
 	struct cut_write *first;
 	struct cut_write **last;
+	int nr;			/* writes in the list */
+	int mark;		/* of them before the fdatasync in flight */
 } cut;
 
 static void cut_apply(uint8_t **disk, size_t *size, size_t *room, uint64_t off,
@@ -718,24 +727,32 @@ static void cut_record(int fd, const void *buf, uint64_t off, size_t len,
 		memcpy(w->data, buf, len);
 	*cut.last = w;
 	cut.last = &w->next;
+	cut.nr++;
+}
+
+static void cut_sync_start(int fd)
+{
+	if (fd != fake.files[0])
+		fail_msg("fdatasync of a parent");
+	cut.mark = cut.nr;
 }
 
 static void cut_synced(int fd)
 {
-	struct cut_write *w, *next;
+	struct cut_write *w;
 
-	if (fd != fake.files[0])
-		fail_msg("fdatasync of a parent");
-	for (w = cut.first; w; w = next) {
-		next = w->next;
+	(void)fd;
+	for (; cut.mark; cut.mark--, cut.nr--) {
+		w = cut.first;
+		cut.first = w->next;
 		/* A hole must not make the file longer. */
 		if (!w->hole || w->off + w->len <= cut.size)
 			cut_apply(&cut.disk, &cut.size, &cut.room, w->off,
 				  w->hole ? NULL : w->data, w->len);
 		free(w);
 	}
-	cut.first = NULL;
-	cut.last = &cut.first;
+	if (!cut.first)
+		cut.last = &cut.first;
 }
 
 static void cut_start(const char *path)
@@ -752,15 +769,20 @@ static void cut_start(const char *path)
 	close(fd);
 	cut.first = NULL;
 	cut.last = &cut.first;
+	cut.nr = 0;
+	cut.mark = 0;
 	fake.record = cut_record;
+	fake.sync_start = cut_sync_start;
 	fake.synced = cut_synced;
 }
 
 static void cut_stop(void)
 {
+	cut.mark = cut.nr;
 	cut_synced(fake.files[0]);
 	free(cut.disk);
 	fake.record = NULL;
+	fake.sync_start = NULL;
 	fake.synced = NULL;
 }
 
@@ -811,6 +833,7 @@ static void test_cut(const char *name, struct model *m, int cuts)
 		fake.events = NULL;
 		fake.nr_events = 0;
 		fake.record = NULL;
+		fake.sync_start = NULL;
 		fake.synced = NULL;
 		assert_int_equal(fake_open(test_path("cut.vhd"), 0), 0);
 		model_verify(m, true);
@@ -932,6 +955,306 @@ static void test_kill(void **state)
 	test_kill_many("a.vhd");
 }
 
+/*
+ * Failures: what was completed stays, what could not be done is said.
+ */
+
+static int fail_error, fail_percent;
+
+static int fail_some(const struct fake_event *event)
+{
+	if (event->kind == FAKE_RETRY ||
+	    (event->kind == FAKE_IO && event->io->op == TD_IO_FDATASYNC))
+		return 0;
+	if ((int)(fake_random() % 100) >= fail_percent)
+		return 0;
+	return fail_error;
+}
+
+static void test_fail(const char *parent, int error, int percent)
+{
+	struct load *l = calloc(1, sizeof(*l));
+	const char *path = test_path("f.vhd");
+	struct model m;
+	int i;
+
+	model_init(&m, (3 << 20) / VHD_SECTOR);
+	test_begin(&m, "f.vhd", parent);
+	l->m = &m;
+	l->zeroes = true;
+	l->may_fail = true;
+	for (i = 0; i < 6; i++) {
+		assert_int_equal(fake_open(path, 0), 0);
+		fail_error = error;
+		fail_percent = percent;
+		fake.fail = fail_some;
+		load_run(l, 150);
+		fake.fail = NULL;
+		load_drain(l);
+		/* What failed may have been done, now or later. */
+		model_verify(&m, false);
+		model_settle(&m);
+		assert_int_equal(fake_do(BLKTAP_OP_FLUSH, 0, 0, NULL, false),
+				 0);
+		if (i % 2) {
+			assert_int_equal(fake_close(), 0);
+			assert_int_equal(vhd_check(&test_ctx, path, 0,
+						   VHD_CHECK_BITMAPS, NULL),
+					 0);
+		} else {
+			fake_kill();
+		}
+		assert_int_equal(fake_open(path, TD_OPEN_RDONLY), 0);
+		model_verify(&m, false);
+		assert_int_equal(fake_close(), 0);
+	}
+	free(m.h);
+	free(l);
+}
+
+static void test_failures(void **state)
+{
+	(void)state;
+	test_parent("a.vhd");
+	/* So many that retries run out, too. */
+	test_fail(NULL, -EIO, 20);
+	test_fail(NULL, -ENOSPC, 30);
+	test_fail(NULL, -ENOSPC, 80);
+	test_fail("a.vhd", -EIO, 20);
+	test_fail("a.vhd", -ENOSPC, 30);
+	test_fail("a.vhd", -ENOSPC, 80);
+}
+
+/* A full disk: requests wait, and go on when there is space. */
+static int full_left;
+
+static int fail_full(const struct fake_event *event)
+{
+	bool write = event->kind == FAKE_MAP ? event->req->op ==
+		     BLKTAP_OP_WRITE : event->kind == FAKE_IO &&
+		     event->io->op == TD_IO_WRITE;
+
+	return write && full_left && full_left-- ? -ENOSPC : 0;
+}
+
+static void test_full_disk(void **state)
+{
+	uint8_t data[8 * VHD_SECTOR];
+	int i;
+
+	(void)state;
+	test_image("a.vhd", 3 << 20, NULL);
+	assert_int_equal(fake_open(test_path("a.vhd"), 0), 0);
+	fake.max_retries = 1000;
+	fake.fail = fail_full;
+	for (i = 0; i < 32; i++) {
+		memset(data, i + 1, sizeof(data));
+		full_left = 100;
+		assert_int_equal(fake_do(BLKTAP_OP_WRITE, i * 64, 8, data,
+					 false), 0);
+		assert_int_equal(full_left, 0);
+	}
+	assert_int_equal(fake_close(), 0);
+	fake.fail = NULL;
+	assert_int_equal(vhd_check(&test_ctx, test_path("a.vhd"), 0,
+				   VHD_CHECK_BITMAPS, NULL), 0);
+}
+
+/* A failed fdatasync is not forgotten: no FLUSH may say all is well. */
+static int fail_sync(const struct fake_event *event)
+{
+	return event->kind == FAKE_IO && event->io->op == TD_IO_FDATASYNC ?
+	       -EIO : 0;
+}
+
+static void test_failed_sync(void **state)
+{
+	uint8_t data[VHD_SECTOR] = { 1 };
+
+	(void)state;
+	test_image("a.vhd", 3 << 20, NULL);
+	assert_int_equal(fake_open(test_path("a.vhd"), 0), 0);
+	assert_int_equal(fake_do(BLKTAP_OP_WRITE, 0, 1, data, false), 0);
+	fake.fail = fail_sync;
+	assert_int_equal(fake_do(BLKTAP_OP_WRITE, 0, 1, data, true), -EIO);
+	fake.fail = NULL;
+	assert_int_equal(fake_do(BLKTAP_OP_FLUSH, 0, 0, NULL, false), -EIO);
+	assert_int_equal(fake_do(BLKTAP_OP_READ, 0, 1, data, false), 0);
+	assert_int_equal(fake_close(), -EIO);
+}
+
+static uint64_t test_allocated(const char *name)
+{
+	struct stat st;
+
+	assert_int_equal(stat(test_path(name), &st), 0);
+	return st.st_blocks * 512ULL;
+}
+
+/* TRIM gives the space back, in pieces too; the file stays sound. */
+static void test_trim(void **state)
+{
+	uint8_t *data = malloc(1 << 20);
+	uint64_t before;
+	uint32_t i;
+
+	(void)state;
+	memset(data, 0x5a, 1 << 20);
+	test_create("a.vhd", 16 << 20, false, NULL);
+	assert_int_equal(fake_open(test_path("a.vhd"), 0), 0);
+	assert_true(fake.info.discard && fake.info.discard_size == 4096);
+	for (i = 0; i < 8; i++)
+		assert_int_equal(fake_do(BLKTAP_OP_WRITE, i * 2048, 2048, data,
+					 false), 0);
+	before = test_allocated("a.vhd");
+	assert_true(before >= 8 << 20);
+	assert_int_equal(fake_do(BLKTAP_OP_TRIM, 8, 16, NULL, false), 0);
+	assert_true(test_allocated("a.vhd") <= before - 8192);
+	/* All of it, most of which was never written. */
+	assert_int_equal(fake_do(BLKTAP_OP_TRIM, 0, fake.info.sectors, NULL,
+				 false), 0);
+	assert_true(test_allocated("a.vhd") < 1 << 20);
+	for (i = 0; i < 8; i++) {
+		assert_int_equal(fake_do(BLKTAP_OP_READ, i * 2048, 2048, data,
+					 false), 0);
+		assert_true(!data[0] && !memcmp(data, data + 1,
+						(1 << 20) - 1));
+	}
+	assert_int_equal(fake_close(), 0);
+	assert_int_equal(vhd_check(&test_ctx, test_path("a.vhd"), 0,
+				   VHD_CHECK_BITMAPS, NULL), 0);
+	free(data);
+}
+
+/* WRITE_ZEROES does not allocate where there is nothing but zeros. */
+static void test_zeroes(void **state)
+{
+	uint8_t data[8 * VHD_SECTOR];
+	struct vhd_image *image;
+
+	(void)state;
+	test_create("a.vhd", 16 << 20, false, NULL);
+	test_create("b.vhd", 16 << 20, false, "a.vhd");
+	assert_int_equal(fake_open(test_path("a.vhd"), 0), 0);
+	memset(data, 0x5a, sizeof(data));
+	assert_int_equal(fake_do(BLKTAP_OP_WRITE, 4096, 8, data, false), 0);
+	assert_int_equal(fake_close(), 0);
+	assert_int_equal(fake_open(test_path("b.vhd"), 0), 0);
+	assert_int_equal(fake_do(BLKTAP_OP_WRITE_ZEROES, 0, fake.info.sectors,
+				 NULL, false), 0);
+	assert_int_equal(fake_do(BLKTAP_OP_READ, 4096, 8, data, false), 0);
+	assert_true(!data[0] && !memcmp(data, data + 1, sizeof(data) - 1));
+	assert_int_equal(fake_close(), 0);
+	assert_int_equal(vhd_open(&test_ctx, test_path("b.vhd"), 0, &image), 0);
+	assert_int_equal(image->bat[0], VHD_BAT_UNUSED);
+	assert_int_not_equal(image->bat[1], VHD_BAT_UNUSED);
+	assert_int_equal(image->bat[2], VHD_BAT_UNUSED);
+	vhd_close(image);
+}
+
+/* After a clean close the file is as small as it can be, the batmap true. */
+static void test_clean_close(void **state)
+{
+	uint8_t data[VHD_SECTOR] = { 1 };
+	struct vhd_image *image;
+	struct stat st;
+
+	(void)state;
+	test_create("a.vhd", 1 << 30, false, NULL);
+	assert_int_equal(fake_open(test_path("a.vhd"), 0), 0);
+	assert_int_equal(fake_do(BLKTAP_OP_WRITE, 0, 1, data, false), 0);
+	assert_int_equal(fake_do(BLKTAP_OP_WRITE, 4096 * 9, 1, data, false), 0);
+	assert_int_equal(fake_close(), 0);
+	assert_int_equal(stat(test_path("a.vhd"), &st), 0);
+	/* Two blocks of 4104 sectors from sector 16 on, and the footer. */
+	assert_int_equal(st.st_size, (16 + 4104 + 4096 + 1) * 512);
+	assert_int_equal(vhd_open(&test_ctx, test_path("a.vhd"),
+				  VHD_OPEN_STRICT, &image), 0);
+	assert_int_equal(image->bat[0], 15);
+	assert_int_equal(image->bat[9], 15 + 4104);
+	assert_true(image->batmap_good);
+	assert_true(vhd_test_bit(image->batmap_map, 0));
+	assert_true(vhd_test_bit(image->batmap_map, 9));
+	assert_false(vhd_test_bit(image->batmap_map, 1));
+	vhd_close(image);
+}
+
+/* A footer that is a byte short, or lost, is put right. */
+static void test_short_footer(void **state)
+{
+	const uint64_t size = 3584;
+	struct stat st;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		unlink(test_path("a.vhd"));
+		test_create("a.vhd", 4 << 20, false, NULL);
+		assert_int_equal(truncate(test_path("a.vhd"),
+					  i ? size - 512 : size - 1), 0);
+		assert_int_equal(fake_open(test_path("a.vhd"), 0), 0);
+		assert_int_equal(stat(test_path("a.vhd"), &st), 0);
+		assert_int_equal(st.st_size, size);
+		assert_int_equal(fake_close(), 0);
+		assert_int_equal(vhd_check(&test_ctx, test_path("a.vhd"), 0, 0,
+					   NULL), 0);
+	}
+}
+
+/* What is not allowed is refused. */
+static void test_refusals(void **state)
+{
+	uint8_t data[VHD_SECTOR] = { 1 };
+	char before[65], after[65];
+	struct fake first;
+
+	(void)state;
+	test_create("a.vhd", 4 << 20, false, NULL);
+	test_hash("a.vhd", before);
+	assert_int_equal(fake_open(test_path("a.vhd"), TD_OPEN_RDONLY), 0);
+	assert_false(fake.info.discard || fake.info.write_zeroes);
+	assert_int_equal(fake_do(BLKTAP_OP_WRITE, 0, 1, data, false), -EROFS);
+	assert_int_equal(fake_do(BLKTAP_OP_TRIM, 0, 1, data, false), -EROFS);
+	assert_int_equal(fake_do(BLKTAP_OP_FLUSH, 0, 0, data, false), 0);
+	assert_int_equal(fake_do(77, 0, 1, data, false), -EOPNOTSUPP);
+	assert_int_equal(fake_close(), 0);
+	test_hash("a.vhd", after);
+	assert_string_equal(before, after);
+	assert_int_equal(fake_open(test_path("a.vhd"), 0), 0);
+	first = fake;
+	assert_int_equal(fake_open(test_path("a.vhd"), 0), -EBUSY);
+	assert_int_equal(fake_open(test_path("a.vhd"), TD_OPEN_RDONLY), -EBUSY);
+	fake = first;
+	assert_int_equal(fake_close(), 0);
+	assert_int_equal(fake_open(test_path("b.vhd"), 0), -ENOENT);
+	sh("qemu-img create -f raw r.raw 4M");
+	assert_int_equal(fake_open(test_path("r.raw"), 0), -EINVAL);
+}
+
+/* A raw parent; it may be smaller than the child. */
+static void test_raw_parent(void **state)
+{
+	struct vhd_create spec = { .parent_raw = true };
+	uint8_t data[16 * VHD_SECTOR];
+	int i;
+
+	(void)state;
+	sh("head -c 1049088 /dev/zero | tr '\\0' A > r.raw");
+	spec.path = test_path("b.vhd");
+	spec.parent = test_path("r.raw");
+	assert_int_equal(vhd_create(&test_ctx, &spec), 0);
+	assert_int_equal(fake_open(test_path("b.vhd"), 0), 0);
+	assert_int_equal(fake.info.sectors, 4096);
+	/* Sector 2048 is the last of the parent. */
+	memset(data, 'B', VHD_SECTOR);
+	assert_int_equal(fake_do(BLKTAP_OP_WRITE, 2047, 1, data, false), 0);
+	assert_int_equal(fake_do(BLKTAP_OP_READ, 2040, 16, data, false), 0);
+	for (i = 0; i < 16; i++)
+		assert_int_equal(data[i * VHD_SECTOR],
+				 i == 7 ? 'B' : i <= 8 ? 'A' : 0);
+	assert_int_equal(fake_close(), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -945,6 +1268,15 @@ int main(void)
 		TEST_MEM(test_chain),
 		TEST_MEM(test_qemu_images),
 		TEST_MEM(test_qemu_ours),
+		TEST_MEM(test_failures),
+		TEST_MEM(test_full_disk),
+		TEST_MEM(test_failed_sync),
+		TEST_MEM(test_trim),
+		TEST_MEM(test_zeroes),
+		TEST_MEM(test_clean_close),
+		TEST_MEM(test_short_footer),
+		TEST_MEM(test_refusals),
+		TEST_MEM(test_raw_parent),
 		TEST_MEM(test_kill),
 		TEST_MEM(test_cut_dynamic),
 		TEST_MEM(test_cut_child),

@@ -53,6 +53,8 @@ void td_io_submit(struct td_io *io)
 	struct fake_event *event = fake_new(FAKE_IO, 0);
 
 	event->io = io;
+	if (io->op == TD_IO_FDATASYNC && fake.sync_start)
+		fake.sync_start(io->fd);
 	fake_add(event);
 }
 

@@ -50,6 +50,8 @@ struct fake {
 	 */
 	void (*record)(int fd, const void *buf, uint64_t off, size_t len,
 		       bool through);
+	/* fdatasync covers what was done before it was started. */
+	void (*sync_start)(int fd);
 	void (*synced)(int fd);
 };
 

@@ -61,7 +61,8 @@ static int td_vhd_lookup(struct td_vhd *vhd, unsigned int index,
 	in_block = sector % image->block_sectors;
 	if (*nr > image->block_sectors - in_block)
 		*nr = image->block_sectors - in_block;
-	if (image->bat[block] == VHD_BAT_UNUSED)
+	if (image->bat[block] == VHD_BAT_UNUSED ||
+	    (index == 0 && td_vhd_unwritten(vhd, block)))
 		return TD_VHD_NOT_HERE;
 	if (vhd_test_bit(layer->full, block))
 		return TD_VHD_HERE;

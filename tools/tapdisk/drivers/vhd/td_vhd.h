@@ -297,6 +297,13 @@ static inline const struct vhd_image *td_vhd_leaf(const struct td_vhd *vhd)
 	return vhd->layer[0].image;
 }
 
+/* Is the block in memory only: BAT entry or bitmap not in the file yet? */
+static inline bool td_vhd_unwritten(const struct td_vhd *vhd, uint32_t block)
+{
+	return vhd->bat_dirty && (vhd_test_bit(vhd->bat_dirty, block) ||
+				  vhd_test_bit(vhd->fresh, block));
+}
+
 static inline void td_vhd_clear_bit(uint8_t *map, uint32_t bit)
 {
 	map[bit >> 3] &= ~(0x80 >> (bit & 7));

@@ -297,8 +297,7 @@ static bool td_vhd_update_batmap(struct td_vhd *vhd)
 
 	for (i = 0; i < leaf->nr_blocks; i++) {
 		bool full = vhd_test_bit(vhd->layer[0].full, i) &&
-			    !vhd_test_bit(vhd->bat_dirty, i) &&
-			    !vhd_test_bit(vhd->fresh, i);
+			    !td_vhd_unwritten(vhd, i);
 
 		if (vhd_test_bit(leaf->batmap_map, i) == full)
 			continue;

@@ -45,10 +45,11 @@
  *			(lost if we are killed), and writing it unordered (a
  *			power cut shows holes in place of the parent's data).
  *
- * A sector's bit counts, for reads and for later writes, when its write has
- * succeeded. A BAT entry counts for reads at once, and later writes to the
- * block wait until it is written, and write it again if that failed; so
- * memory never claims for a completed write what the file does not have.
+ * For reads and later writes a bit counts when it is in the file, and so does
+ * a block: until its BAT entry and, if it is a whole one, its bitmap are
+ * there, reads find what was there before, and further writes to it wait too,
+ * or write them again if that failed. So memory never claims what the file
+ * does not have.
  *
  * WRITE_ZEROES is a write whose data is a hole; where there is nothing but
  * zeros, nothing is done. TRIM punches a hole where the leaf has the block;
@@ -417,8 +418,7 @@ static bool td_vhd_write_fast(struct td_vhd *vhd, struct td_req *req)
 		uint32_t nr = leaf->block_sectors - first;
 
 		if (!vhd_test_bit(vhd->layer[0].full, block) ||
-		    vhd_test_bit(vhd->bat_dirty, block) ||
-		    vhd_test_bit(vhd->fresh, block))
+		    td_vhd_unwritten(vhd, block))
 			return false;
 		if (nr > left)
 			nr = left;
