@@ -66,16 +66,20 @@ int blktap_request_op(struct request *rq)
 	}
 }
 
+static void blktap_request_uncharge(struct blktap_request *req)
+{
+	if (req->charged)
+		blktap_pool_uncharge(req->tap->pool, req->charged);
+	req->charged = 0;
+}
+
 /* The lists do not know the request any more: give it back. */
 static void blktap_request_finish(struct blktap_request *req,
 				  blk_status_t status, bool in_task)
 {
 	struct request *rq = blk_mq_rq_from_pdu(req);
 
-	if (req->charged) {
-		blktap_pool_uncharge(req->tap->pool, req->charged);
-		req->charged = 0;
-	}
+	blktap_request_uncharge(req);
 	req->status = status;
 	if (in_task)
 		blk_mq_end_request(rq, status);
@@ -107,6 +111,7 @@ static void blktap_request_requeue(struct blktap_request *req)
 	struct blktap_request *next;
 
 	blktap_request_forget(req);
+	blktap_request_uncharge(req);
 	req->orphan = false;
 	req->filled = false;
 	req->state = BLKTAP_RQ_PENDING;
