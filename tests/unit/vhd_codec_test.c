@@ -519,16 +519,16 @@ static void test_patch_batmap(const char *name, unsigned int off,
 	test_write(name, 2048, buf, 512);
 }
 
-/* A batmap that cannot be trusted is not used, a check complains. */
+/* A batmap must lie in the file; if it is not right otherwise, it is not used. */
 static void test_lying_batmap(void **state)
 {
 	static const struct lie lies[] = {
-		{ 8, 8, 0, "batmap: offset", true },
-		{ 8, 8, 2048, "batmap:", true },
-		{ 8, 8, 1ULL << 40, "batmap:", true },
-		{ 8, 8, 1ULL << 63, "batmap: offset", true },
-		{ 16, 4, 0, "batmap: size", true },
-		{ 16, 4, 0xffffffff, "batmap: size", true },
+		{ 8, 8, 0, "batmap: offset", false },
+		{ 8, 8, 2048, "batmap:", false },
+		{ 8, 8, 1ULL << 40, "batmap:", false },
+		{ 8, 8, 1ULL << 63, "batmap: offset", false },
+		{ 16, 4, 0, "batmap: size", false },
+		{ 16, 4, 0xffffffff, "batmap: size", false },
 		{ 20, 4, 0x10001, "batmap: version", true },
 		{ 24, 4, 0, "batmap: checksum", true },
 	};
@@ -538,6 +538,8 @@ static void test_lying_batmap(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
 		test_lies(&lies[i], 1, test_patch_batmap);
+		if (!lies[i].strict)
+			continue;
 		image = test_open("a.vhd", 0);
 		assert_false(image->batmap_good);
 		vhd_close(image);
@@ -708,13 +710,14 @@ static void test_locators(void **state)
 static void test_lying_locators(void **state)
 {
 	static const struct lie lies[] = {
-		{ 8, 4, 0, "locator", false },
-		{ 8, 4, 4097, "locator", false },
+		{ 8, 4, 0, "locator", true },
+		{ 8, 4, 4097, "locator", true },
 		{ 8, 4, 0xffffffff, "locator", false },
 		{ 16, 8, 1ULL << 63, "locator", false },
 		{ 16, 8, 1 << 30, "locator", false },
 		{ 16, 8, VHD_NO_OFFSET, "locator", false },
 	};
+	uint8_t footer[512];
 	unsigned int i;
 
 	(void)state;
@@ -722,9 +725,19 @@ static void test_lying_locators(void **state)
 	for (i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
 		unlink(test_path("b.vhd"));
 		test_create("b.vhd", 8, "a.vhd");
+		/* The file must be large enough for the longest. */
+		test_read("b.vhd", 0, footer, 512);
+		test_write("b.vhd", 65536, footer, 512);
 		/* The relative one; the others still lead to the parent. */
 		test_patch_header("b.vhd", 576 + 48 + lies[i].off, lies[i].len,
 				  lies[i].value);
+		if (!lies[i].strict) {
+			test_refused("b.vhd", 0, -EINVAL, lies[i].says);
+			continue;
+		}
+		if (lies[i].value)
+			test_patch_header("b.vhd", 576 + 48 + 16, 8,
+					  32768);
 		test_parent_found("b.vhd", 2);
 		assert_non_null(strstr(test_text, lies[i].says));
 		assert_int_equal(vhd_check(&test_ctx, test_path("b.vhd"), 0, 0,

@@ -432,10 +432,6 @@ int vhd_batmap_parse(const struct vhd_ctx *ctx, const char *name,
 	b->version = vhd_get32(buf + 20);
 	b->checksum = vhd_get32(buf + 24);
 	b->marker = buf[28];
-	if (b->version != VHD_BATMAP_VERSION)
-		return vhd_msg(ctx, -EINVAL,
-			       "%s: batmap: version is 0x%x, must be 0x%x",
-			       name, b->version, VHD_BATMAP_VERSION);
 	if (b->offset < VHD_SECTOR || b->offset % VHD_SECTOR ||
 	    b->offset > VHD_FILE_MAX)
 		return vhd_msg(ctx, -EINVAL,

@@ -208,8 +208,10 @@ out:
 }
 
 /*
- * A batmap is there if its header says so. One that does not fit is left
- * alone: QEMU, which does not know it, writes the first block over it.
+ * A batmap is there if its header says so; QEMU, which does not know it,
+ * writes the first block over it. What is said to be there must lie in the
+ * file, or it would come to lie in blocks when the file grows. It is used only
+ * if it is of the known version and its checksum is right.
  */
 static int vhd_load_batmap(struct vhd_image *image, unsigned int flags)
 {
@@ -231,17 +233,17 @@ static int vhd_load_batmap(struct vhd_image *image, unsigned int flags)
 	if (memcmp(buf, "tdbatmap", 8))
 		return 0;
 	ret = vhd_batmap_parse(&image->ctx, image->path, buf, map);
-	if (!ret && (map->offset < off + VHD_SECTOR ||
-		     !vhd_inside(image, map->offset,
-				 (uint64_t)map->sectors * VHD_SECTOR) ||
-		     (uint64_t)map->sectors * VHD_SECTOR < bytes ||
-		     bytes * 8 < image->nr_blocks))
-		ret = vhd_msg(&image->ctx, -EINVAL,
-			      "%s: batmap: %u sectors at %" PRIu64 ", must be %" PRIu64 " bytes or more between %" PRIu64 " and %" PRIu64,
-			      image->path, map->sectors, map->offset,
-			      bytes, off + VHD_SECTOR, image->footer_off);
 	if (ret)
-		return flags & VHD_OPEN_STRICT ? ret : 0;
+		return ret;
+	if (map->offset < off + VHD_SECTOR ||
+	    !vhd_inside(image, map->offset,
+			(uint64_t)map->sectors * VHD_SECTOR) ||
+	    (uint64_t)map->sectors * VHD_SECTOR < bytes ||
+	    bytes * 8 < image->nr_blocks)
+		return vhd_msg(&image->ctx, -EINVAL,
+			       "%s: batmap: %u sectors at %" PRIu64 ", must be %" PRIu64 " bytes or more between %" PRIu64 " and %" PRIu64,
+			       image->path, map->sectors, map->offset,
+			       bytes, off + VHD_SECTOR, image->footer_off);
 	image->batmap_off = off;
 	image->batmap_map = malloc(bytes);
 	if (!image->batmap_map)
@@ -251,15 +253,37 @@ static int vhd_load_batmap(struct vhd_image *image, unsigned int flags)
 		return vhd_msg(&image->ctx, ret,
 			       "%s: cannot read the batmap: %s", image->path,
 			       strerror(-ret));
-	image->batmap_good = vhd_batmap_checksum(image->batmap_map, bytes) ==
-			     map->checksum;
-	if (image->batmap_good)
-		return 0;
-	ret = vhd_msg(&image->ctx, -EINVAL,
-		      "%s: batmap: checksum is 0x%x, must be 0x%x; the batmap is not used",
-		      image->path, map->checksum,
-		      vhd_batmap_checksum(image->batmap_map, bytes));
+	if (map->version != VHD_BATMAP_VERSION)
+		ret = vhd_msg(&image->ctx, -EINVAL,
+			      "%s: batmap: version is 0x%x, must be 0x%x; the batmap is not used",
+			      image->path, map->version, VHD_BATMAP_VERSION);
+	else if (vhd_batmap_checksum(image->batmap_map, bytes) !=
+		 map->checksum)
+		ret = vhd_msg(&image->ctx, -EINVAL,
+			      "%s: batmap: checksum is 0x%x, must be 0x%x; the batmap is not used",
+			      image->path, map->checksum,
+			      vhd_batmap_checksum(image->batmap_map, bytes));
+	else
+		image->batmap_good = true;
 	return flags & VHD_OPEN_STRICT ? ret : 0;
+}
+
+/* As with the batmap: what is named must be there. */
+static int vhd_check_locators(const struct vhd_image *image)
+{
+	const struct vhd_locator *loc;
+	unsigned int i;
+
+	for (i = 0; i < VHD_LOCATORS; i++) {
+		loc = &image->header.loc[i];
+		if (image->footer.type == VHD_TYPE_DIFF && loc->code &&
+		    !vhd_inside(image, loc->data_offset, loc->data_len))
+			return vhd_msg(&image->ctx, -EINVAL,
+				       "%s: header: locator %u: %u bytes at %" PRIu64 ", must end before %" PRIu64,
+				       image->path, i, loc->data_len,
+				       loc->data_offset, image->footer_off);
+	}
+	return 0;
 }
 
 /* What lies in the file besides blocks. */
@@ -303,10 +327,8 @@ static unsigned int vhd_regions(const struct vhd_image *image,
 	}
 	for (i = 0; i < VHD_LOCATORS; i++) {
 		loc = &image->header.loc[i];
-		/* One that is not in the file is never read either. */
 		if (image->footer.type == VHD_TYPE_DIFF && loc->code &&
-		    loc->data_len &&
-		    vhd_inside(image, loc->data_offset, loc->data_len))
+		    loc->data_len)
 			reg[nr++] = (struct vhd_region) {
 				"parent locator", loc->data_offset,
 				vhd_round_up(loc->data_offset + loc->data_len,
@@ -460,6 +482,8 @@ static int vhd_load_vhd(struct vhd_image *image, unsigned int flags)
 		ret = vhd_load_bat(image);
 	if (!ret)
 		ret = vhd_load_batmap(image, flags);
+	if (!ret)
+		ret = vhd_check_locators(image);
 	if (!ret)
 		ret = vhd_check_layout(image, flags);
 	if (!ret)

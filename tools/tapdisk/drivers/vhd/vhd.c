@@ -323,7 +323,8 @@ static int td_vhd_close_rw(struct td_vhd *vhd)
 		return vhd->sync_error;
 	if (vhd_is_flat(leaf))
 		return 0;
-	if (leaf->batmap_map && td_vhd_update_batmap(vhd)) {
+	if (leaf->batmap_map && leaf->batmap.version == VHD_BATMAP_VERSION &&
+	    td_vhd_update_batmap(vhd)) {
 		ret = vhd_batmap_write(leaf);
 		if (ret)
 			return ret;
