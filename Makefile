@@ -97,6 +97,8 @@ bed-build: tools
 		$(MAKE) --no-print-directory modules \
 			KERNELDIR=/lib/modules/$$k/build; \
 	done
+	$(MAKE) -C tests/ring
+	$(MAKE) -C tests/qemu/src
 
 demo: setup
 	@tests/qemu/demo

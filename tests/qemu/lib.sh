@@ -23,6 +23,12 @@ skip()
 	exit 4
 }
 
+# What the user is shown while the test runs.
+step()
+{
+	echo "STEP: $*"
+}
+
 say()
 {
 	echo "$*" >&3
@@ -134,7 +140,7 @@ guest_id()
 
 guest_read()	# name key
 {
-	xenstore-read "/local/domain/$(guest_id "$1")/data/$2" 2>/dev/null
+	xenstore-read -R "/local/domain/$(guest_id "$1")/data/$2" 2>/dev/null
 }
 
 guest_is_ready()	# name mode
@@ -149,10 +155,11 @@ guest_is_ready()	# name mode
 guest_boot()
 {
 	local t=$SECONDS
+	step "guest $1: xl create, $(sed -n "s/^type = '\(.*\)'/\1/p; s/^kernel = '.*-\(.*\)'/on Linux \1/p" "$state/$1.cfg" | tr '\n' ' ')"
 	must timeout 60 xl create "$state/$1.cfg"
 	wait_for "${2:-120}" guest_is_ready "$1" ||
 		fail "guest $1: no agent after ${2:-120} s"
-	echo "guest $1 is up ($(guest_read "$1" state | cut -d' ' -f2)) after $((SECONDS - t)) s"
+	step "guest $1: up ($(guest_read "$1" state | cut -d' ' -f2)) after $((SECONDS - t)) s"
 }
 
 # guest_post NAME COMMAND: give the guest a command, do not wait.
@@ -244,4 +251,107 @@ bed_cleanup()
 tapdisk_gone()
 {
 	! pgrep -x tapdisk2 >/dev/null
+}
+
+# ---------------------------------------------------------------------------
+# Taps
+
+tap_disk()	# vdev TYPE:PATH -> a disk of xl, by Debian's own block-tap
+{
+	echo "vdev=$1,access=rw,script=block-tap,target=$2"
+}
+
+tap_field()	# TYPE:PATH pid|minor -> of its tap
+{
+	tap-ctl list | grep -F "args=$1" | tr ' ' '\n' | sed -n "s/^$2=//p"
+}
+
+tap_create()	# TYPE:PATH -> path of the disk
+{
+	tap-ctl create -a "$1" || fail "tap-ctl create -a $1: status $?"
+}
+
+tap_destroy()	# TYPE:PATH
+{
+	must tap-ctl destroy -p "$(tap_field "$1" pid)" -m "$(tap_field "$1" minor)"
+}
+
+tap_minors()
+{
+	find /sys/class/blktap2 -name 'blktap[0-9]*' 2>/dev/null | wc -l
+}
+
+# No tap, no tapdisk, and nothing holds the module: all is given back.
+taps_are_gone()
+{
+	tapdisk_gone && [ "$(tap_minors)" -eq 0 ]
+}
+
+taps_must_be_gone()
+{
+	wait_for 20 taps_are_gone ||
+		fail "left: $(tap_minors) minors, tapdisks: $(pgrep -ax tapdisk2)"
+}
+
+kib_used()	# file -> allocated KiB
+{
+	du -k "$1" | cut -f1
+}
+
+# ---------------------------------------------------------------------------
+# What a user does with a guest, from boot to a check of the image.
+
+fio_verify='fio --name=v --filename=verify.dat --size=24m --bs=4k-64k
+	--rw=randrw --verify=crc32c --direct=1 --ioengine=libaio --iodepth=8
+	--randrepeat=1 --output-format=terse'
+
+# First life: to multi-user, verified I/O, a tree of files.
+guest_first_life()	# name
+{
+	guest_is_ready "$1" multi-user || fail "guest $1 is not multi-user"
+	step "guest $1: fio writes and verifies 24 MB, crc32c of each block"
+	guest_must "$1" 200 "cd /root && $fio_verify --do_verify=1 >/dev/null"
+	step "guest $1: copies a tree of files, compares their checksums"
+	guest_must "$1" 200 'cp -a /etc /usr/bin /root/ && cd /root &&
+		find etc bin -type f -print0 | xargs -0 md5sum >tree.md5 &&
+		(cd / && find etc usr/bin -type f -print0 | xargs -0 md5sum) |
+		sed "s, usr/, ," | sort >want.md5 &&
+		sort tree.md5 | cmp - want.md5 && sync && wc -l <tree.md5'
+}
+
+# Second life, after a reboot: all is still there.
+guest_second_life()	# name
+{
+	step "guest $1: verifies both again"
+	guest_must "$1" 200 "cd /root && $fio_verify --verify_only >/dev/null"
+	guest_must "$1" 200 'cd /root && md5sum --quiet -c tree.md5'
+}
+
+guest_reboot()	# name
+{
+	local before
+	before=$(guest_read "$1" state)
+	step "guest $1: reboots"
+	must xl reboot "$1"
+	guest_rebooted()
+	{
+		guest_is_ready "$1" multi-user &&
+			[ "$(guest_read "$1" state)" != "$2" ]
+	}
+	wait_for 300 guest_rebooted "$1" "$before" ||
+		fail "guest $1 does not come back from its reboot"
+}
+
+# The image, read by other programs: its file system is clean and
+# qemu's reading of it is the same as ours.
+image_must_be_clean()	# vpc|raw|child TYPE:PATH
+{
+	local dev path=${2#*:}
+	step "$path: checked by vhd-util, e2fsck and qemu-img"
+	[ "$1" = raw ] || must vhd-util check -n "$path"
+	dev=$(tap_create "$2")
+	must e2fsck -fn "$dev"
+	# QEMU reads no differencing images.
+	[ "$1" = child ] || must qemu-img compare -f "$1" -F raw "$path" "$dev"
+	tap_destroy "$2"
 }
