@@ -65,6 +65,9 @@ defect()
 	checkpatch-tools)
 		into tools/lib/defect.h '\nint  x ;\n'
 		echo 'FILE: tools/lib/defect.h' ;;
+	checkpatch-tests)
+		into tests/unit/defect.h '\nint  x ;\n'
+		echo 'FILE: tests/unit/defect.h' ;;
 	kernel-doc)
 		into $drv/defect.h '\n/**\n * blktap_defect() - no argument\n */\nint blktap_defect(int arg);\n'
 		echo "'arg' not described in 'blktap_defect'" ;;

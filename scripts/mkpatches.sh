@@ -76,8 +76,10 @@ obj-\$(CONFIG_BLK_DEV_TAP)${tab}+= blktap2/\\
 # grow MAKEFILE: as it is, without the objects that have no source yet
 grow()
 {
-	mkdir -p "$(dirname "$1")"
-	awk -v dir="$(dirname "$1")" '
+	local dir=${1%/*}
+
+	mkdir -p "$dir"
+	awk -v dir="$dir" '
 	function there(obj,	c, line, r) {
 		c = dir "/" substr(obj, 1, length(obj) - 2) ".c"
 		r = (getline line < c) >= 0
