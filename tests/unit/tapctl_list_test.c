@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <json-c/json.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -99,10 +100,10 @@ static void tapctl_list_json(void **state)
 {
 	struct tapctl_fake *f = *state;
 	struct json_object *all, *tap;
-	char text[512], want[512];
+	char text[512], want[512], *p;
 	pid_t t;
 
-	tapctl_tap(f, 2, "vhd:/a/\"q\".vhd", "running", 0);
+	tapctl_tap(f, 2, "vhd:/a/~.vhd", "running", 0);
 	tapctl_tap(f, 3, NULL, "no-disk", 0);
 	t = tapctl_tapdisk(f, TAPCTL_GOOD, 2, -1);
 	assert_int_equal(RUN(f, "list", "--json"), 0);
@@ -111,9 +112,11 @@ static void tapctl_list_json(void **state)
 	assert_int_equal(json_object_array_length(all), 2);
 	tap = json_object_array_get_idx(all, 0);
 	snprintf(want, sizeof(want),
-		 "{\"pid\":%d,\"minor\":2,\"device\":\"%s/dev/xen/blktap-2/tapdev2\",\"state\":0,"
-		 "\"type\":\"vhd\",\"path\":\"/a/\\\"q\\\".vhd\",\"kernel_state\":\"running\",\"mode\":\"direct\"}",
-		 t, f->root);
+		 "{'pid':%d,'minor':2,'device':'%s/dev/xen/blktap-2/tapdev2','state':0,%s",
+		 t, f->root,
+		 "'type':'vhd','path':'/a/~.vhd','kernel_state':'running','mode':'direct'}");
+	for (p = want; *p; p++)
+		*p = *p == '\'' ? '"' : *p;
 	snprintf(text, sizeof(text), "%s",
 		 json_object_to_json_string_ext(tap,
 						JSON_C_TO_STRING_NOSLASHESCAPE));
@@ -260,6 +263,22 @@ static void tapctl_list_liar(void **state)
 	assert_string_equal(f->out, want);
 }
 
+/* A path cannot look like another line. */
+static void tapctl_list_newline(void **state)
+{
+	struct tapctl_fake *f = *state;
+	char want[128];
+	int *pids;
+
+	assert_int_equal(RUN(f, "create", "-a", "vhd:/a\npid=7 minor=7"), 0);
+	assert_int_equal(tap_list_sockets(&f->env, &pids), 1);
+	snprintf(want, sizeof(want),
+		 "pid=%d minor=0 state=0 args=vhd:/a?pid=7 minor=7\n", pids[0]);
+	free(pids);
+	assert_int_equal(RUN(f, "list"), 0);
+	assert_string_equal(f->out, want);
+}
+
 /* A socket that a killed tapdisk left is nothing, nor is other litter. */
 static void tapctl_list_stale(void **state)
 {
@@ -299,6 +318,7 @@ int main(void)
 		TEST(tapctl_list_endless),
 		TEST(tapctl_list_many_stuck),
 		TEST(tapctl_list_liar),
+		TEST(tapctl_list_newline),
 		TEST(tapctl_list_stale),
 	};
 

@@ -177,9 +177,7 @@ static int tap_cli_stats(const struct tap_env *env, const struct tap_opts *o)
 		       o->minor, o->pid);
 		return -EPROTO;
 	}
-	printf("%s\n", json_object_to_json_string_ext(obj,
-			JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-			JSON_C_TO_STRING_NOSLASHESCAPE));
+	tap_print_json(stdout, obj);
 	json_object_put(obj);
 	return 0;
 }
@@ -437,16 +435,13 @@ static int tap_cli_option(const struct tap_verb *v, int c, struct tap_opts *o)
 static int tap_cli_check_opts(const struct tap_verb *v,
 			      const struct tap_opts *o)
 {
-	const char *colon;
-
 	if (strchr(v->need, 'p') && o->pid < 0)
 		td_err("-p is missing");
 	else if (strchr(v->need, 'm') && o->minor < 0)
 		td_err("-m is missing");
 	else if (strchr(v->need, 'a') && !o->args)
 		td_err("-a is missing");
-	else if (o->args && (!(colon = strchr(o->args, ':')) ||
-			     colon == o->args))
+	else if (o->args && (o->args[0] == ':' || !strchr(o->args, ':')))
 		td_err("-a %s: not of the form type:path", o->args);
 	else if (o->device && (o->device[0] != '/' ||
 			       strlen(o->device) >= PATH_MAX))

@@ -26,6 +26,8 @@
 
 #include "td_ctl.h"
 
+struct json_object;
+
 /* Largest process id and minor number that the kernel has. */
 #define TAP_PID_MAX	4194304
 #define TAP_MINOR_MAX	1048575
@@ -273,5 +275,6 @@ int tap_number(const char *text, int min, int max, int *value);
  */
 int tap_numbered(const char *folder, const char *prefix, int max,
 		 int **numbers);
+void tap_print_json(FILE *f, struct json_object *obj);
 
 #endif /* TAP_CTL_H */

@@ -10,6 +10,7 @@
  */
 #include "tap_ctl.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <json-c/json.h>
 #include <stdlib.h>
@@ -57,6 +58,7 @@ static int tap_list_add(struct tap_lister *l, int pid, int minor, int state,
 {
 	struct tap_entry *e, *more;
 	int i = tap_list_tap(l, minor);
+	char *p;
 
 	if (l->nr == l->room) {
 		l->room = l->room ? 2 * l->room : 16;
@@ -79,6 +81,10 @@ static int tap_list_add(struct tap_lister *l, int pid, int minor, int state,
 	}
 	if (name && strchr(name, ':'))
 		snprintf(e->name, sizeof(e->name), "%s", name);
+	/* Nothing that looks like another line. */
+	for (p = e->name; *p; p++)
+		if (iscntrl((unsigned char)*p))
+			*p = '?';
 	return 0;
 }
 
@@ -372,10 +378,7 @@ static void tap_list_json(FILE *f, const struct tap_env *env,
 
 	for (i = 0; i < n; i++)
 		json_object_array_add(all, tap_list_object(env, &entries[i]));
-	fprintf(f, "%s\n",
-		json_object_to_json_string_ext(all, JSON_C_TO_STRING_PRETTY |
-					       JSON_C_TO_STRING_SPACED |
-					       JSON_C_TO_STRING_NOSLASHESCAPE));
+	tap_print_json(f, all);
 	json_object_put(all);
 }
 

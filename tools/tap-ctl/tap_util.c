@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -132,4 +133,12 @@ int tap_numbered(const char *folder, const char *prefix, int max,
 	if (n)
 		qsort(*numbers, n, sizeof(**numbers), tap_numbered_compare);
 	return n;
+}
+
+void tap_print_json(FILE *f, struct json_object *obj)
+{
+	const int flags = JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+			  JSON_C_TO_STRING_NOSLASHESCAPE;
+
+	fprintf(f, "%s\n", json_object_to_json_string_ext(obj, flags));
 }
