@@ -228,7 +228,9 @@ static int fake_cmd(const struct blktap_direct_cmd *cmd)
 	struct fake_req *req;
 	int err;
 
-	if (fake.refuse_cmds) {
+	if (fake.refuse_cmds && fake.refuse_after) {
+		fake.refuse_after--;
+	} else if (fake.refuse_cmds) {
 		fake.refuse_cmds--;
 		return -EINVAL;
 	}

@@ -60,6 +60,7 @@ struct fake_req {
  * @fail_maps: this many MAPs fail
  * @fail_error: with this
  * @refuse_cmds: this many commands are refused with -EINVAL
+ * @refuse_after: after this many more that are not
  * @nr_maps: MAP commands so far
  * @nr_dsync: those with BLKTAP_MAP_DSYNC
  * @nr_xfers: XFER calls
@@ -79,6 +80,7 @@ struct fake_ring {
 	unsigned int fail_maps;
 	int fail_error;
 	unsigned int refuse_cmds;
+	unsigned int refuse_after;
 	unsigned int nr_maps;
 	unsigned int nr_dsync;
 	unsigned int nr_xfers;

@@ -251,6 +251,7 @@ static void test_enospc_timeout(void **state)
 
 static void test_map_error(void **state)
 {
+	unsigned int i, tags[4];
 	char buf[512];
 
 	(void)state;
@@ -261,6 +262,14 @@ static void test_map_error(void **state)
 	assert_int_equal(fake_io(BLKTAP_OP_READ, 0, 9, 1, buf), -EINVAL);
 	assert_int_equal(td_vbd_find(MINOR)->stats.fail[0], 2);
 	assert_int_equal(fake_io(BLKTAP_OP_READ, 0, 9, 1, buf), 0);
+	/* One refused among many: that one fails, and no other. */
+	for (i = 0; i < 4; i++)
+		tags[i] = fake_start(BLKTAP_OP_READ, 0, i, 1, buf);
+	fake.refuse_after = 2;
+	fake.refuse_cmds = 1;
+	assert_true(fake_run(5000));
+	for (i = 0; i < 4; i++)
+		assert_int_equal(fake_result(tags[i]), i == 2 ? -EINVAL : 0);
 }
 
 static void test_bad_events(void **state)

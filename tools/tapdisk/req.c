@@ -126,8 +126,9 @@ static unsigned int td_vbd_xfer(struct td_vbd *v, unsigned int max)
 		if (err == -EINTR)
 			continue;
 		if (first == v->nr_cmds) {
-			td_err("tap %d: no requests from the kernel: %s",
-			       v->minor, strerror(-err));
+			if (v->bad_events++ < TD_VBD_MESSAGES)
+				td_err("tap %d: no requests from the kernel: %s",
+				       v->minor, strerror(-err));
 			x.max_events = 0;
 			x.transfers = 0;
 			break;

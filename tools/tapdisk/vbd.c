@@ -331,6 +331,7 @@ int td_vbd_open(struct td_vbd *v, const char *name, unsigned int flags,
 	if (err) {
 		v->state = TD_CTL_CLOSED;
 		td_vbd_close_image(v);
+		v->name[0] = '\0';
 		return err;
 	}
 	err = td_ring->set_name(v->minor, v->name);
@@ -437,6 +438,7 @@ static void td_vbd_closed(struct td_vbd *v)
 	for (i = 0; i < v->depth; i++)
 		v->reqs[i].state = TD_VREQ_IDLE;
 	v->state = TD_CTL_CLOSED;
+	v->name[0] = '\0';
 	td_info("tap %d: closed", v->minor);
 	td_vbd_op_end(v, err);
 }
