@@ -223,8 +223,11 @@ struct blktap_direct {
  * @tag_set: I: between creation of the disk and its free_disk()
  * @disk: T: the disk if it is LIVE
  * @disk_state: TL: see enum blktap_disk_state
- * @info: T: what the disk was created with
- * @gone: woken when the disk or the server goes
+ * @info: T: what the disk was created with, constant while it is there
+ * @dying: L: the disk while it is being deleted
+ * @dying_force: L: it may be open
+ * @removal: deletes the disk
+ * @gone: woken when the disk, the server or the last transfer goes
  * @recovery_timeout: T: seconds that I/O waits for a new server
  * @died_at: T: when the last server died, in jiffies
  * @announced: T: user space was told so
@@ -259,6 +262,9 @@ struct blktap {
 	struct gendisk		*disk;
 	enum blktap_disk_state	disk_state;
 	struct blktap_device_info info;
+	struct gendisk		*dying;
+	bool			dying_force;
+	struct work_struct	removal;
 	wait_queue_head_t	gone;
 
 	unsigned int		recovery_timeout;
@@ -284,6 +290,14 @@ struct blktap {
 extern int blktap_verbosity;
 extern unsigned int blktap_recovery_timeout;
 extern int blktap_bdev_major;
+extern struct workqueue_struct *blktap_wq;
+
+/* Report what a tap does, if it is to be known: verbosity 2. */
+#define blktap_info(tap, ...)						\
+	do {								\
+		if (READ_ONCE(blktap_verbosity) > 1)			\
+			dev_info(&(tap)->dev, __VA_ARGS__);		\
+	} while (0)
 
 /* control.c */
 extern struct mutex blktap_taps_lock;
@@ -307,6 +321,7 @@ void blktap_server_timeout(struct blktap *tap, unsigned int seconds);
 int blktap_disk_create(struct blktap *tap, struct blktap_device_info *info)
 	__must_hold(&tap->mutex);
 int blktap_disk_remove(struct blktap *tap, bool force);
+void blktap_disk_removal(struct work_struct *work);
 
 /* request.c */
 extern const struct blk_mq_ops blktap_mq_ops;

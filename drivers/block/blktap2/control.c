@@ -79,6 +79,7 @@ static struct blktap *blktap_new(void)
 	init_waitqueue_head(&tap->wait);
 	init_waitqueue_head(&tap->gone);
 	INIT_DELAYED_WORK(&tap->recovery, blktap_server_recovery);
+	INIT_WORK(&tap->removal, blktap_disk_removal);
 	tap->recovery_timeout = READ_ONCE(blktap_recovery_timeout);
 	tap->pool = blktap_pool_default();
 	blktap_ring_init(tap);
@@ -135,7 +136,8 @@ err_put:
 /*
  * Who may still be there: readers and writers of its attributes, which
  * device_unregister() waits for; openers of the dead disk, who have a reference
- * to it; work on recovery, which is cancelled. A server is not.
+ * to it; work on recovery, which is cancelled, and on removal of the disk, which
+ * is waited for unless this process is killed. A server is not.
  */
 static int blktap_free(unsigned int minor)
 {

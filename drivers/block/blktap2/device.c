@@ -10,6 +10,9 @@
  *   ended with errors first, so that nothing that deletes the disk has to wait
  *   for a server. Who has it open keeps a dead block device.
  *
+ * Transfers have to end by themselves, and a file system below may hang. So
+ * tap->removal deletes the disk, and who asked for it waits killably.
+ *
  * Until the last of them closes it, free_disk() has not been called, the disk
  * is DYING, and the tap, which has lent it its minor, takes no new one.
  */
@@ -271,13 +274,49 @@ int blktap_disk_create(struct blktap *tap, struct blktap_device_info *info)
 }
 
 /**
+ * blktap_disk_removal - delete a disk whose requests have been failed
+ * @work: tap->removal; its reference to the tap is dropped
+ *
+ * Context: Process context.
+ */
+void blktap_disk_removal(struct work_struct *work)
+{
+	struct blktap *tap = container_of(work, struct blktap, removal);
+	struct gendisk *disk = tap->dying;
+
+	/* Not uninterruptibly: that would be called a hung task. */
+	wait_event_idle(tap->gone, !READ_ONCE(tap->transfers));
+	if (tap->dying_force)
+		blk_mark_disk_dead(disk);
+	del_gendisk(disk);
+	put_disk(disk);
+
+	spin_lock_irq(&tap->lock);
+	tap->dying = NULL;
+	tap->closed = true;
+	spin_unlock_irq(&tap->lock);
+	blktap_server_wake(tap);
+	wake_up(&tap->gone);
+	blktap_put(tap);
+}
+
+/* Wait until the disk that is being deleted, if there is one, has gone. */
+static int blktap_disk_wait(struct blktap *tap)
+{
+	if (wait_event_killable(tap->gone, !READ_ONCE(tap->dying)))
+		return -EINTR;
+	return 0;
+}
+
+/**
  * blktap_disk_remove - delete the disk, if there is one
  * @tap: the tap
  * @force: end its I/O with errors, and do not mind who has it open
  *
  * Context: Process context. Takes and releases tap->mutex. Waits for transfers
  *	that go on, not for a server.
- * Return: 0, or -EBUSY if it is open or another thread deletes it.
+ * Return: 0, -EBUSY if it is open, or -EINTR if the caller is killed, which does
+ *	not stop it.
  */
 int blktap_disk_remove(struct blktap *tap, bool force)
 {
@@ -287,7 +326,7 @@ int blktap_disk_remove(struct blktap *tap, bool force)
 	disk = tap->disk;
 	if (!disk) {
 		mutex_unlock(&tap->mutex);
-		return 0;
+		return blktap_disk_wait(tap);
 	}
 	if (!force) {
 		/* The last closer holds it while it waits for the server. */
@@ -304,6 +343,8 @@ int blktap_disk_remove(struct blktap *tap, bool force)
 	spin_lock_irq(&tap->lock);
 	tap->disk_state = BLKTAP_DISK_DYING;
 	tap->attached = false;
+	tap->dying = disk;
+	tap->dying_force = force;
 	spin_unlock_irq(&tap->lock);
 	tap->disk = NULL;
 	if (!force)
@@ -311,15 +352,8 @@ int blktap_disk_remove(struct blktap *tap, bool force)
 	mutex_unlock(&tap->mutex);
 
 	blktap_requests_fail(tap);
-	if (force)
-		blk_mark_disk_dead(disk);
-	del_gendisk(disk);
-	put_disk(disk);
-
-	spin_lock_irq(&tap->lock);
-	tap->closed = true;
-	spin_unlock_irq(&tap->lock);
-	blktap_server_wake(tap);
-	wake_up(&tap->gone);
-	return 0;
+	blktap_info(tap, "disk goes%s\n", force ? " by force" : "");
+	get_device(&tap->dev);
+	queue_work(blktap_wq, &tap->removal);
+	return blktap_disk_wait(tap);
 }

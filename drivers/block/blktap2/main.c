@@ -17,14 +17,18 @@
 #include <linux/init.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
+#include <linux/workqueue.h>
 
 #include "blktap.h"
 
-/* How much is logged, for /sys/class/blktap2/verbosity. */
+/* How much is logged: 1 what goes wrong, 2 what servers do. */
 int blktap_verbosity = 1;
 
 /* Block major of the disks. */
 int blktap_bdev_major;
+
+/* Deletes disks and waits for servers. */
+struct workqueue_struct *blktap_wq;
 
 /* What new taps start with. */
 unsigned int blktap_recovery_timeout = 120;
@@ -48,9 +52,14 @@ static int __init blktap_init(void)
 {
 	int ret;
 
-	blktap_bdev_major = register_blkdev(0, "tapdev");
-	if (blktap_bdev_major < 0)
-		return blktap_bdev_major;
+	/* Deleting a disk may wait long, for a file system that hangs. */
+	blktap_wq = alloc_workqueue("blktap2", WQ_UNBOUND, 0);
+	if (!blktap_wq)
+		return -ENOMEM;
+	ret = register_blkdev(0, "tapdev");
+	if (ret < 0)
+		goto err_workqueue;
+	blktap_bdev_major = ret;
 	ret = blktap_server_init();
 	if (ret)
 		goto err_blkdev;
@@ -73,11 +82,15 @@ err_server:
 	blktap_server_exit();
 err_blkdev:
 	unregister_blkdev(blktap_bdev_major, "tapdev");
+err_workqueue:
+	destroy_workqueue(blktap_wq);
 	return ret;
 }
 
 static void __exit blktap_exit(void)
 {
+	/* No taps are left, but the work that dropped the last may return. */
+	destroy_workqueue(blktap_wq);
 	blktap_pools_exit();
 	blktap_control_exit();
 	class_unregister(&blktap_class);

@@ -130,6 +130,10 @@ static blk_status_t blktap_queue_rq(struct blk_mq_hw_ctx *hctx,
 
 	if (blktap_request_op(bd->rq) < 0)
 		return BLK_STS_NOTSUPP;
+	/* The block layer of 6.1 only warns. */
+	if (tap->info.flags & BLKTAP_DEVICE_RO && op_is_write(req_op(bd->rq)) &&
+	    req_op(bd->rq) != REQ_OP_FLUSH)
+		return BLK_STS_IOERR;
 
 	blk_mq_start_request(bd->rq);
 	INIT_LIST_HEAD(&req->event);
@@ -453,12 +457,18 @@ void blktap_request_mapped(struct blktap_request *req, bool in_task)
 		list_add_tail(&req->event, &tap->results);
 		end = false;
 	}
+	/*
+	 * Nothing may keep the tap once the request is out of our hands: wake
+	 * under the lock.
+	 */
+	if (!end)
+		blktap_server_wake(tap);
+	else if (tap->io_fail && !tap->transfers)
+		wake_up(&tap->gone);
 	spin_unlock_irqrestore(&tap->lock, flags);
 
 	if (end)
 		blktap_request_finish(req, status, in_task);
-	else
-		blktap_server_wake(tap);
 }
 
 /**

@@ -72,7 +72,7 @@ void blktap_server_recovery(struct work_struct *work)
 			 tap->recovery_timeout);
 		blktap_server_announce(tap, "waiting");
 	}
-	schedule_delayed_work(&tap->recovery, deadline - jiffies);
+	queue_delayed_work(blktap_wq, &tap->recovery, deadline - jiffies);
 out:
 	mutex_unlock(&tap->mutex);
 }
@@ -89,7 +89,7 @@ void blktap_server_timeout(struct blktap *tap, unsigned int seconds)
 	mutex_lock(&tap->mutex);
 	tap->recovery_timeout = seconds;
 	if (blktap_server_missing(tap))
-		mod_delayed_work(system_wq, &tap->recovery, 0);
+		mod_delayed_work(blktap_wq, &tap->recovery, 0);
 	mutex_unlock(&tap->mutex);
 }
 
@@ -113,7 +113,7 @@ void blktap_server_detach(struct blktap *tap)
 	blktap_requests_detach(tap, !tap->recovery_timeout);
 	tap->died_at = jiffies;
 	tap->announced = false;
-	mod_delayed_work(system_wq, &tap->recovery, 0);
+	mod_delayed_work(blktap_wq, &tap->recovery, 0);
 	wake_up(&tap->gone);
 }
 
@@ -190,6 +190,8 @@ static int blktap_server_create(struct blktap *tap,
 	mutex_lock(&tap->mutex);
 	ret = blktap_disk_create(tap, info);
 	mutex_unlock(&tap->mutex);
+	blktap_info(tap, "disk of %llu sectors of %u, flags %#lx: %d\n",
+		    info->capacity, info->sector_size, info->flags, ret);
 	if (ret || !*name)
 		return ret;
 	spin_lock_irq(&tap->lock);

@@ -170,7 +170,14 @@ static const char *blktap_mode_name(struct blktap *tap)
 static ssize_t state_show(struct device *dev, struct device_attribute *attr,
 			  char *buf)
 {
-	return sysfs_emit(buf, "%s\n", blktap_state_name(blktap_of(dev)));
+	struct blktap *tap = blktap_of(dev);
+	ssize_t ret;
+
+	/* Not in the middle of CREATE_DEVICE. */
+	mutex_lock(&tap->mutex);
+	ret = sysfs_emit(buf, "%s\n", blktap_state_name(tap));
+	mutex_unlock(&tap->mutex);
+	return ret;
 }
 static DEVICE_ATTR_RO(state);
 
