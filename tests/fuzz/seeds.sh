@@ -16,10 +16,10 @@ mkdir -p "$out"
 seed()
 {
 	name=$1
-	printf "$2$3" >"$out/$name"
+	printf '%b' "$2$3" >"$out/$name"
 	head -c -512 "$4" >"$dir/image"
 	if [ -n "$5" ]; then
-		printf "$5" | dd of="$dir/image" bs=1 seek=1536 conv=notrunc \
+		printf '%b' "$5" | dd of="$dir/image" bs=1 seek=1536 conv=notrunc \
 			status=none
 	fi
 	cat "$dir/image" >>"$out/$name"
@@ -29,9 +29,9 @@ seed()
 "$util" snapshot -n "$dir/b.vhd" -p "$dir/a.vhd" -e
 seed dynamic '\003' '\0\0\006' "$dir/a.vhd"
 # Blocks 0 and 1 at sectors 7 and 4111.
-seed blocks '\003' '\0\040\050' "$dir/a.vhd" '\0\0\0\007\0\0\020\017'
-seed lost '\001' '\0\040\050' "$dir/a.vhd" '\0\0\0\007\0\0\020\017'
-seed rdonly '\007' '\0\040\050' "$dir/a.vhd" '\0\0\0\007\0\0\020\017'
+seed blocks '\003' '\0\0040\050' "$dir/a.vhd" '\0\0\0\007\0\0\020\017'
+seed lost '\001' '\0\0040\050' "$dir/a.vhd" '\0\0\0\007\0\0\020\017'
+seed rdonly '\007' '\0\0040\050' "$dir/a.vhd" '\0\0\0\007\0\0\020\017'
 # A parent a.vhd is there for the fuzzer's images, too.
 seed child '\013' '\0\0\011' "$dir/b.vhd"
-seed child-blocks '\013' '\0\040\100' "$dir/b.vhd" '\0\0\0\017\0\0\020\027'
+seed child-blocks '\013' '\0\0040\0100' "$dir/b.vhd" '\0\0\0\017\0\0\020\027'

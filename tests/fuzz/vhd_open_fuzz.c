@@ -75,11 +75,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	snprintf(fuzz_parent, sizeof(fuzz_parent), "%s/a.vhd", fuzz_dir);
 	atexit(fuzz_cleanup);
 	spec.path = fuzz_parent;
-	if (vhd_create(&ctx, &spec) || fake_open(fuzz_parent, 0))
+	if (vhd_create(&ctx, &spec) || vfake_open(fuzz_parent, 0))
 		fuzz_die("cannot make the parent");
 	memset(data, 0x5a, sizeof(data));
-	fake_do(BLKTAP_OP_WRITE, 5000, FUZZ_SECTORS, data, false);
-	if (fake_close() || vhd_open(&ctx, fuzz_parent, 0, &image))
+	vfake_do(BLKTAP_OP_WRITE, 5000, FUZZ_SECTORS, data, false);
+	if (vfake_close() || vhd_open(&ctx, fuzz_parent, 0, &image))
 		fuzz_die("cannot open the parent");
 	memcpy(fuzz_uuid, image->footer.uuid, 16);
 	vhd_close(image);
@@ -123,11 +123,11 @@ static int fuzz_request(uint8_t op, uint64_t sector, uint8_t *data)
 	uint32_t nr = FUZZ_SECTORS;
 	int ret;
 
-	if (sector >= fake.info.sectors)
-		sector = fake.info.sectors - 1;
-	if (nr > fake.info.sectors - sector)
-		nr = fake.info.sectors - sector;
-	ret = fake_do(op, sector, nr, data, sector & 1);
+	if (sector >= vfake.info.sectors)
+		sector = vfake.info.sectors - 1;
+	if (nr > vfake.info.sectors - sector)
+		nr = vfake.info.sectors - sector;
+	ret = vfake_do(op, sector, nr, data, sector & 1);
 	if (ret == -ENODATA)
 		fuzz_die("read outside of a file");
 	if (ret == -ETIME)
@@ -139,12 +139,12 @@ static int fuzz_request(uint8_t op, uint64_t sector, uint8_t *data)
 static void fuzz_use(uint8_t flags)
 {
 	static uint8_t data[FUZZ_SECTORS * VHD_SECTOR];
-	uint64_t step = fake.info.sectors / 16 + 1;
+	uint64_t step = vfake.info.sectors / 16 + 1;
 	uint64_t i;
 
 	for (i = 0; i < 64; i++) {
 		fuzz_request(BLKTAP_OP_READ, i * FUZZ_SECTORS, data);
-		fuzz_request(BLKTAP_OP_READ, fake.info.sectors -
+		fuzz_request(BLKTAP_OP_READ, vfake.info.sectors -
 			     (i + 1) * FUZZ_SECTORS, data);
 		fuzz_request(BLKTAP_OP_READ, i * step / 4, data);
 	}
@@ -177,12 +177,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len)
 	memcpy(buf, input + 4, len - 4);
 	fuzz_file(buf, len - 4, input[0], size);
 	free(buf);
-	fake.seed = 1;
-	fake.max_retries = 2;
-	if (fake_open(fuzz_leaf, input[0] & FUZZ_RDONLY ? TD_OPEN_RDONLY : 0))
+	vfake.seed = 1;
+	vfake.max_retries = 2;
+	if (vfake_open(fuzz_leaf, input[0] & FUZZ_RDONLY ? TD_OPEN_RDONLY : 0))
 		return 0;
 	fuzz_use(input[0]);
-	if (fake_close())
+	if (vfake_close())
 		fuzz_die("cannot close");
 	if (vhd_open(&ctx, fuzz_leaf, VHD_OPEN_PARENTS, &image))
 		fuzz_die("cannot open it again");

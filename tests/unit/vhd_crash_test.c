@@ -58,7 +58,7 @@ static void cut_record(int fd, const void *buf, uint64_t off, size_t len,
 {
 	struct cut_write *w = malloc(sizeof(*w) + len);
 
-	if (fd != fake.files[0])
+	if (fd != vfake.files[0])
 		fail_msg("write to a parent");
 	w->next = NULL;
 	w->off = off;
@@ -74,7 +74,7 @@ static void cut_record(int fd, const void *buf, uint64_t off, size_t len,
 
 static void cut_sync_start(int fd)
 {
-	if (fd != fake.files[0])
+	if (fd != vfake.files[0])
 		fail_msg("fdatasync of a parent");
 	cut.mark = cut.nr;
 }
@@ -113,19 +113,19 @@ static void cut_start(const char *path)
 	cut.last = &cut.first;
 	cut.nr = 0;
 	cut.mark = 0;
-	fake.record = cut_record;
-	fake.sync_start = cut_sync_start;
-	fake.synced = cut_synced;
+	vfake.record = cut_record;
+	vfake.sync_start = cut_sync_start;
+	vfake.synced = cut_synced;
 }
 
 static void cut_stop(void)
 {
 	cut.mark = cut.nr;
-	cut_synced(fake.files[0]);
+	cut_synced(vfake.files[0]);
 	free(cut.disk);
-	fake.record = NULL;
-	fake.sync_start = NULL;
-	fake.synced = NULL;
+	vfake.record = NULL;
+	vfake.sync_start = NULL;
+	vfake.synced = NULL;
 }
 
 /* A file as a power cut might leave it: @keep percent of the sectors. */
@@ -139,11 +139,11 @@ static void cut_write(const char *path, unsigned int keep)
 
 	memcpy(disk, cut.disk, room);
 	for (w = cut.first; w; w = w->next) {
-		bool all = w->through || fake_random() % 100 < keep;
-		bool none = !all && fake_random() % 2;
+		bool all = w->through || vfake_random() % 100 < keep;
+		bool none = !all && vfake_random() % 2;
 
 		for (i = 0; i < w->len; i += VHD_SECTOR)
-			if (all || (!none && fake_random() % 2))
+			if (all || (!none && vfake_random() % 2))
 				cut_apply(&disk, &size, &room, w->off + i,
 					  w->hole ? NULL : w->data + i,
 					  VHD_SECTOR);
@@ -159,33 +159,33 @@ static void test_cut(const char *name, struct vt_model *m, int cuts)
 {
 	struct vt_load *l = calloc(1, sizeof(*l));
 	const char *path = vt_path(name);
-	struct fake saved;
+	struct vfake saved;
 	int i;
 
 	l->m = m;
 	l->zeroes = true;
-	assert_int_equal(fake_open(path, 0), 0);
+	assert_int_equal(vfake_open(path, 0), 0);
 	cut_start(path);
 	for (i = 0; i < cuts; i++) {
-		vt_load_run(l, 1 + fake_random() % 12);
+		vt_load_run(l, 1 + vfake_random() % 12);
 		vt_load_poll(l, false);
-		cut_write(vt_path("cut.vhd"), fake_random() % 101);
+		cut_write(vt_path("cut.vhd"), vfake_random() % 101);
 		/* The machine comes up again, beside the one that runs. */
-		saved = fake;
-		fake.events = NULL;
-		fake.nr_events = 0;
-		fake.record = NULL;
-		fake.sync_start = NULL;
-		fake.synced = NULL;
-		assert_int_equal(fake_open(vt_path("cut.vhd"), 0), 0);
+		saved = vfake;
+		vfake.events = NULL;
+		vfake.nr_events = 0;
+		vfake.record = NULL;
+		vfake.sync_start = NULL;
+		vfake.synced = NULL;
+		assert_int_equal(vfake_open(vt_path("cut.vhd"), 0), 0);
 		vt_model_verify(m, true);
-		assert_int_equal(fake_close(), 0);
-		saved.seed = fake.seed;
-		fake = saved;
+		assert_int_equal(vfake_close(), 0);
+		saved.seed = vfake.seed;
+		vfake = saved;
 		/* History must not grow for ever. */
 		if (i % 8 == 7) {
 			vt_load_drain(l);
-			assert_int_equal(fake_do(BLKTAP_OP_FLUSH, 0, 0, NULL,
+			assert_int_equal(vfake_do(BLKTAP_OP_FLUSH, 0, 0, NULL,
 						 false), 0);
 			vt_model_verify(m, false);
 			vt_model_settle(m);
@@ -193,7 +193,7 @@ static void test_cut(const char *name, struct vt_model *m, int cuts)
 	}
 	vt_load_drain(l);
 	cut_stop();
-	assert_int_equal(fake_close(), 0);
+	assert_int_equal(vfake_close(), 0);
 	free(l);
 }
 
@@ -240,17 +240,17 @@ static void test_kill_many(const char *parent)
 	l->zeroes = true;
 	for (i = 0; i < TEST_BEGIN; i++) {
 		vt_begin(&m, "b.vhd", parent);
-		assert_int_equal(fake_open(vt_path("b.vhd"), 0), 0);
+		assert_int_equal(vfake_open(vt_path("b.vhd"), 0), 0);
 		for (k = 0; k < 10; k++) {
-			vt_load_run(l, 1 + fake_random() % 30);
+			vt_load_run(l, 1 + vfake_random() % 30);
 			vt_load_poll(l, false);
-			fake_kill();
+			vfake_kill();
 			vt_load_forget(l);
-			assert_int_equal(fake_open(vt_path("b.vhd"), 0), 0);
+			assert_int_equal(vfake_open(vt_path("b.vhd"), 0), 0);
 			vt_model_verify(&m, false);
 			vt_model_settle(&m);
 		}
-		assert_int_equal(fake_close(), 0);
+		assert_int_equal(vfake_close(), 0);
 	}
 	free(m.h);
 	free(l);

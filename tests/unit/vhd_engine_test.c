@@ -24,33 +24,33 @@ static void test_load(const char *path, struct vt_model *m, bool trim, int round
 	l->m = m;
 	l->trim = trim;
 	l->zeroes = true;
-	assert_int_equal(fake_open(path, 0), 0);
-	assert_int_equal(fake.info.sectors, m->sectors);
+	assert_int_equal(vfake_open(path, 0), 0);
+	assert_int_equal(vfake.info.sectors, m->sectors);
 	for (i = 0; i < rounds; i++) {
 		vt_load_run(l, 200);
-		if (fake_random() % 2) {
+		if (vfake_random() % 2) {
 			vt_load_poll(l, false);
-			fake_kill();
+			vfake_kill();
 			vt_load_forget(l);
-			assert_int_equal(fake_open(path, 0), 0);
+			assert_int_equal(vfake_open(path, 0), 0);
 			vt_model_verify(m, false);
 			vt_model_settle(m);
 		} else {
 			vt_load_drain(l);
 			vt_model_verify(m, false);
 			vt_model_settle(m);
-			assert_int_equal(fake_close(), 0);
+			assert_int_equal(vfake_close(), 0);
 			assert_int_equal(vhd_check(&vt_ctx, path, 0,
 						   VHD_CHECK_BITMAPS, NULL),
 					 0);
-			assert_int_equal(fake_open(path, 0), 0);
+			assert_int_equal(vfake_open(path, 0), 0);
 			vt_model_verify(m, false);
 		}
 	}
 	vt_load_drain(l);
 	vt_model_verify(m, false);
 	vt_model_settle(m);
-	assert_int_equal(fake_close(), 0);
+	assert_int_equal(vfake_close(), 0);
 	free(l);
 }
 
@@ -122,16 +122,16 @@ static void test_export(const char *path, const char *raw)
 	uint64_t s;
 
 	assert_true(fd >= 0);
-	assert_int_equal(fake_open(path, TD_OPEN_RDONLY), 0);
-	for (s = 0; s < fake.info.sectors; s += 2048) {
-		uint32_t nr = fake.info.sectors - s < 2048 ?
-			      fake.info.sectors - s : 2048;
+	assert_int_equal(vfake_open(path, TD_OPEN_RDONLY), 0);
+	for (s = 0; s < vfake.info.sectors; s += 2048) {
+		uint32_t nr = vfake.info.sectors - s < 2048 ?
+			      vfake.info.sectors - s : 2048;
 
-		assert_int_equal(fake_do(BLKTAP_OP_READ, s, nr, buf, false), 0);
+		assert_int_equal(vfake_do(BLKTAP_OP_READ, s, nr, buf, false), 0);
 		assert_int_equal(write(fd, buf, nr * VHD_SECTOR),
 				 nr * VHD_SECTOR);
 	}
-	assert_int_equal(fake_close(), 0);
+	assert_int_equal(vfake_close(), 0);
 	close(fd);
 	free(buf);
 }
@@ -150,9 +150,9 @@ static void test_qemu_made(const char *options)
 
 	vt_sh("rm -f q.vhd; qemu-img create -f vpc -o %s q.vhd 20M", options);
 	vt_sh("qemu-io -f vpc -c 'write -P 0 6M 1M' -c 'write -P 0 11M 64k' q.vhd");
-	assert_int_equal(fake_open(vt_path("q.vhd"), TD_OPEN_RDONLY), 0);
-	vt_model_init(&m, fake.info.sectors);
-	assert_int_equal(fake_close(), 0);
+	assert_int_equal(vfake_open(vt_path("q.vhd"), TD_OPEN_RDONLY), 0);
+	vt_model_init(&m, vfake.info.sectors);
+	assert_int_equal(vfake_close(), 0);
 	test_load(vt_path("q.vhd"), &m, true, 3);
 	free(m.h);
 	test_compare("q.vhd", "q.raw");
@@ -198,12 +198,12 @@ static void test_qemu_ours(void **state)
 
 static int fail_error, fail_percent;
 
-static int fail_some(const struct fake_event *event)
+static int fail_some(const struct vfake_event *event)
 {
-	if (event->kind == FAKE_RETRY ||
-	    (event->kind == FAKE_IO && event->io->op == TD_IO_FDATASYNC))
+	if (event->kind == VFAKE_RETRY ||
+	    (event->kind == VFAKE_IO && event->io->op == TD_IO_FDATASYNC))
 		return 0;
-	if ((int)(fake_random() % 100) >= fail_percent)
+	if ((int)(vfake_random() % 100) >= fail_percent)
 		return 0;
 	return fail_error;
 }
@@ -221,29 +221,29 @@ static void test_fail(const char *parent, int error, int percent)
 	l->zeroes = true;
 	l->may_fail = true;
 	for (i = 0; i < 6; i++) {
-		assert_int_equal(fake_open(path, 0), 0);
+		assert_int_equal(vfake_open(path, 0), 0);
 		fail_error = error;
 		fail_percent = percent;
-		fake.fail = fail_some;
+		vfake.fail = fail_some;
 		vt_load_run(l, 150);
-		fake.fail = NULL;
+		vfake.fail = NULL;
 		vt_load_drain(l);
 		/* What failed may have been done, now or later. */
 		vt_model_verify(&m, false);
 		vt_model_settle(&m);
-		assert_int_equal(fake_do(BLKTAP_OP_FLUSH, 0, 0, NULL, false),
+		assert_int_equal(vfake_do(BLKTAP_OP_FLUSH, 0, 0, NULL, false),
 				 0);
 		if (i % 2) {
-			assert_int_equal(fake_close(), 0);
+			assert_int_equal(vfake_close(), 0);
 			assert_int_equal(vhd_check(&vt_ctx, path, 0,
 						   VHD_CHECK_BITMAPS, NULL),
 					 0);
 		} else {
-			fake_kill();
+			vfake_kill();
 		}
-		assert_int_equal(fake_open(path, TD_OPEN_RDONLY), 0);
+		assert_int_equal(vfake_open(path, TD_OPEN_RDONLY), 0);
 		vt_model_verify(&m, false);
-		assert_int_equal(fake_close(), 0);
+		assert_int_equal(vfake_close(), 0);
 	}
 	free(m.h);
 	free(l);
@@ -265,10 +265,10 @@ static void test_failures(void **state)
 /* A full disk: requests wait, and go on when there is space. */
 static int full_left;
 
-static int fail_full(const struct fake_event *event)
+static int fail_full(const struct vfake_event *event)
 {
-	bool write = event->kind == FAKE_MAP ? event->req->op ==
-		     BLKTAP_OP_WRITE : event->kind == FAKE_IO &&
+	bool write = event->kind == VFAKE_MAP ? event->req->op ==
+		     BLKTAP_OP_WRITE : event->kind == VFAKE_IO &&
 		     event->io->op == TD_IO_WRITE;
 
 	return write && full_left && full_left-- ? -ENOSPC : 0;
@@ -281,26 +281,26 @@ static void test_full_disk(void **state)
 
 	(void)state;
 	vt_image("a.vhd", 3 << 20, NULL);
-	assert_int_equal(fake_open(vt_path("a.vhd"), 0), 0);
-	fake.max_retries = 1000;
-	fake.fail = fail_full;
+	assert_int_equal(vfake_open(vt_path("a.vhd"), 0), 0);
+	vfake.max_retries = 1000;
+	vfake.fail = fail_full;
 	for (i = 0; i < 32; i++) {
 		memset(data, i + 1, sizeof(data));
 		full_left = 100;
-		assert_int_equal(fake_do(BLKTAP_OP_WRITE, i * 64, 8, data,
+		assert_int_equal(vfake_do(BLKTAP_OP_WRITE, i * 64, 8, data,
 					 false), 0);
 		assert_int_equal(full_left, 0);
 	}
-	assert_int_equal(fake_close(), 0);
-	fake.fail = NULL;
+	assert_int_equal(vfake_close(), 0);
+	vfake.fail = NULL;
 	assert_int_equal(vhd_check(&vt_ctx, vt_path("a.vhd"), 0,
 				   VHD_CHECK_BITMAPS, NULL), 0);
 }
 
 /* A failed fdatasync is not forgotten: no FLUSH may say all is well. */
-static int fail_sync(const struct fake_event *event)
+static int fail_sync(const struct vfake_event *event)
 {
-	return event->kind == FAKE_IO && event->io->op == TD_IO_FDATASYNC ?
+	return event->kind == VFAKE_IO && event->io->op == TD_IO_FDATASYNC ?
 	       -EIO : 0;
 }
 
@@ -310,14 +310,14 @@ static void test_failed_sync(void **state)
 
 	(void)state;
 	vt_image("a.vhd", 3 << 20, NULL);
-	assert_int_equal(fake_open(vt_path("a.vhd"), 0), 0);
-	assert_int_equal(fake_do(BLKTAP_OP_WRITE, 0, 1, data, false), 0);
-	fake.fail = fail_sync;
-	assert_int_equal(fake_do(BLKTAP_OP_WRITE, 0, 1, data, true), -EIO);
-	fake.fail = NULL;
-	assert_int_equal(fake_do(BLKTAP_OP_FLUSH, 0, 0, NULL, false), -EIO);
-	assert_int_equal(fake_do(BLKTAP_OP_READ, 0, 1, data, false), 0);
-	assert_int_equal(fake_close(), -EIO);
+	assert_int_equal(vfake_open(vt_path("a.vhd"), 0), 0);
+	assert_int_equal(vfake_do(BLKTAP_OP_WRITE, 0, 1, data, false), 0);
+	vfake.fail = fail_sync;
+	assert_int_equal(vfake_do(BLKTAP_OP_WRITE, 0, 1, data, true), -EIO);
+	vfake.fail = NULL;
+	assert_int_equal(vfake_do(BLKTAP_OP_FLUSH, 0, 0, NULL, false), -EIO);
+	assert_int_equal(vfake_do(BLKTAP_OP_READ, 0, 1, data, false), 0);
+	assert_int_equal(vfake_close(), -EIO);
 }
 
 static uint64_t test_allocated(const char *name)
@@ -338,26 +338,26 @@ static void test_trim(void **state)
 	(void)state;
 	memset(data, 0x5a, 1 << 20);
 	vt_create("a.vhd", 16 << 20, false, NULL);
-	assert_int_equal(fake_open(vt_path("a.vhd"), 0), 0);
-	assert_true(fake.info.discard && fake.info.discard_size == 4096);
+	assert_int_equal(vfake_open(vt_path("a.vhd"), 0), 0);
+	assert_true(vfake.info.discard && vfake.info.discard_size == 4096);
 	for (i = 0; i < 8; i++)
-		assert_int_equal(fake_do(BLKTAP_OP_WRITE, i * 2048, 2048, data,
+		assert_int_equal(vfake_do(BLKTAP_OP_WRITE, i * 2048, 2048, data,
 					 false), 0);
 	before = test_allocated("a.vhd");
 	assert_true(before >= 8 << 20);
-	assert_int_equal(fake_do(BLKTAP_OP_TRIM, 8, 16, NULL, false), 0);
+	assert_int_equal(vfake_do(BLKTAP_OP_TRIM, 8, 16, NULL, false), 0);
 	assert_true(test_allocated("a.vhd") <= before - 8192);
 	/* All of it, most of which was never written. */
-	assert_int_equal(fake_do(BLKTAP_OP_TRIM, 0, fake.info.sectors, NULL,
+	assert_int_equal(vfake_do(BLKTAP_OP_TRIM, 0, vfake.info.sectors, NULL,
 				 false), 0);
 	assert_true(test_allocated("a.vhd") < 1 << 20);
 	for (i = 0; i < 8; i++) {
-		assert_int_equal(fake_do(BLKTAP_OP_READ, i * 2048, 2048, data,
+		assert_int_equal(vfake_do(BLKTAP_OP_READ, i * 2048, 2048, data,
 					 false), 0);
 		assert_true(!data[0] && !memcmp(data, data + 1,
 						(1 << 20) - 1));
 	}
-	assert_int_equal(fake_close(), 0);
+	assert_int_equal(vfake_close(), 0);
 	assert_int_equal(vhd_check(&vt_ctx, vt_path("a.vhd"), 0,
 				   VHD_CHECK_BITMAPS, NULL), 0);
 	free(data);
@@ -372,16 +372,16 @@ static void test_zeroes(void **state)
 	(void)state;
 	vt_create("a.vhd", 16 << 20, false, NULL);
 	vt_create("b.vhd", 16 << 20, false, "a.vhd");
-	assert_int_equal(fake_open(vt_path("a.vhd"), 0), 0);
+	assert_int_equal(vfake_open(vt_path("a.vhd"), 0), 0);
 	memset(data, 0x5a, sizeof(data));
-	assert_int_equal(fake_do(BLKTAP_OP_WRITE, 4096, 8, data, false), 0);
-	assert_int_equal(fake_close(), 0);
-	assert_int_equal(fake_open(vt_path("b.vhd"), 0), 0);
-	assert_int_equal(fake_do(BLKTAP_OP_WRITE_ZEROES, 0, fake.info.sectors,
+	assert_int_equal(vfake_do(BLKTAP_OP_WRITE, 4096, 8, data, false), 0);
+	assert_int_equal(vfake_close(), 0);
+	assert_int_equal(vfake_open(vt_path("b.vhd"), 0), 0);
+	assert_int_equal(vfake_do(BLKTAP_OP_WRITE_ZEROES, 0, vfake.info.sectors,
 				 NULL, false), 0);
-	assert_int_equal(fake_do(BLKTAP_OP_READ, 4096, 8, data, false), 0);
+	assert_int_equal(vfake_do(BLKTAP_OP_READ, 4096, 8, data, false), 0);
 	assert_true(!data[0] && !memcmp(data, data + 1, sizeof(data) - 1));
-	assert_int_equal(fake_close(), 0);
+	assert_int_equal(vfake_close(), 0);
 	assert_int_equal(vhd_open(&vt_ctx, vt_path("b.vhd"), 0, &image), 0);
 	assert_int_equal(image->bat[0], VHD_BAT_UNUSED);
 	assert_int_not_equal(image->bat[1], VHD_BAT_UNUSED);
@@ -398,10 +398,10 @@ static void test_clean_close(void **state)
 
 	(void)state;
 	vt_create("a.vhd", 1 << 30, false, NULL);
-	assert_int_equal(fake_open(vt_path("a.vhd"), 0), 0);
-	assert_int_equal(fake_do(BLKTAP_OP_WRITE, 0, 1, data, false), 0);
-	assert_int_equal(fake_do(BLKTAP_OP_WRITE, 4096 * 9, 1, data, false), 0);
-	assert_int_equal(fake_close(), 0);
+	assert_int_equal(vfake_open(vt_path("a.vhd"), 0), 0);
+	assert_int_equal(vfake_do(BLKTAP_OP_WRITE, 0, 1, data, false), 0);
+	assert_int_equal(vfake_do(BLKTAP_OP_WRITE, 4096 * 9, 1, data, false), 0);
+	assert_int_equal(vfake_close(), 0);
 	assert_int_equal(stat(vt_path("a.vhd"), &st), 0);
 	/* Two blocks of 4104 sectors from sector 16 on, and the footer. */
 	assert_int_equal(st.st_size, (16 + 4104 + 4096 + 1) * 512);
@@ -429,10 +429,10 @@ static void test_short_footer(void **state)
 		vt_create("a.vhd", 4 << 20, false, NULL);
 		assert_int_equal(truncate(vt_path("a.vhd"),
 					  i ? size - 512 : size - 1), 0);
-		assert_int_equal(fake_open(vt_path("a.vhd"), 0), 0);
+		assert_int_equal(vfake_open(vt_path("a.vhd"), 0), 0);
 		assert_int_equal(stat(vt_path("a.vhd"), &st), 0);
 		assert_int_equal(st.st_size, size);
-		assert_int_equal(fake_close(), 0);
+		assert_int_equal(vfake_close(), 0);
 		assert_int_equal(vhd_check(&vt_ctx, vt_path("a.vhd"), 0, 0,
 					   NULL), 0);
 	}
@@ -443,29 +443,29 @@ static void test_refusals(void **state)
 {
 	uint8_t data[VHD_SECTOR] = { 1 };
 	char before[65], after[65];
-	struct fake first;
+	struct vfake first;
 
 	(void)state;
 	vt_create("a.vhd", 4 << 20, false, NULL);
 	vt_hash("a.vhd", before);
-	assert_int_equal(fake_open(vt_path("a.vhd"), TD_OPEN_RDONLY), 0);
-	assert_false(fake.info.discard || fake.info.write_zeroes);
-	assert_int_equal(fake_do(BLKTAP_OP_WRITE, 0, 1, data, false), -EROFS);
-	assert_int_equal(fake_do(BLKTAP_OP_TRIM, 0, 1, data, false), -EROFS);
-	assert_int_equal(fake_do(BLKTAP_OP_FLUSH, 0, 0, data, false), 0);
-	assert_int_equal(fake_do(77, 0, 1, data, false), -EOPNOTSUPP);
-	assert_int_equal(fake_close(), 0);
+	assert_int_equal(vfake_open(vt_path("a.vhd"), TD_OPEN_RDONLY), 0);
+	assert_false(vfake.info.discard || vfake.info.write_zeroes);
+	assert_int_equal(vfake_do(BLKTAP_OP_WRITE, 0, 1, data, false), -EROFS);
+	assert_int_equal(vfake_do(BLKTAP_OP_TRIM, 0, 1, data, false), -EROFS);
+	assert_int_equal(vfake_do(BLKTAP_OP_FLUSH, 0, 0, data, false), 0);
+	assert_int_equal(vfake_do(77, 0, 1, data, false), -EOPNOTSUPP);
+	assert_int_equal(vfake_close(), 0);
 	vt_hash("a.vhd", after);
 	assert_string_equal(before, after);
-	assert_int_equal(fake_open(vt_path("a.vhd"), 0), 0);
-	first = fake;
-	assert_int_equal(fake_open(vt_path("a.vhd"), 0), -EBUSY);
-	assert_int_equal(fake_open(vt_path("a.vhd"), TD_OPEN_RDONLY), -EBUSY);
-	fake = first;
-	assert_int_equal(fake_close(), 0);
-	assert_int_equal(fake_open(vt_path("b.vhd"), 0), -ENOENT);
+	assert_int_equal(vfake_open(vt_path("a.vhd"), 0), 0);
+	first = vfake;
+	assert_int_equal(vfake_open(vt_path("a.vhd"), 0), -EBUSY);
+	assert_int_equal(vfake_open(vt_path("a.vhd"), TD_OPEN_RDONLY), -EBUSY);
+	vfake = first;
+	assert_int_equal(vfake_close(), 0);
+	assert_int_equal(vfake_open(vt_path("b.vhd"), 0), -ENOENT);
 	vt_sh("qemu-img create -f raw r.raw 4M");
-	assert_int_equal(fake_open(vt_path("r.raw"), 0), -EINVAL);
+	assert_int_equal(vfake_open(vt_path("r.raw"), 0), -EINVAL);
 }
 
 /* A raw parent; it may be smaller than the child. */
@@ -480,16 +480,16 @@ static void test_raw_parent(void **state)
 	spec.path = vt_path("b.vhd");
 	spec.parent = vt_path("r.raw");
 	assert_int_equal(vhd_create(&vt_ctx, &spec), 0);
-	assert_int_equal(fake_open(vt_path("b.vhd"), 0), 0);
-	assert_int_equal(fake.info.sectors, 4096);
+	assert_int_equal(vfake_open(vt_path("b.vhd"), 0), 0);
+	assert_int_equal(vfake.info.sectors, 4096);
 	/* Sector 2048 is the last of the parent. */
 	memset(data, 'B', VHD_SECTOR);
-	assert_int_equal(fake_do(BLKTAP_OP_WRITE, 2047, 1, data, false), 0);
-	assert_int_equal(fake_do(BLKTAP_OP_READ, 2040, 16, data, false), 0);
+	assert_int_equal(vfake_do(BLKTAP_OP_WRITE, 2047, 1, data, false), 0);
+	assert_int_equal(vfake_do(BLKTAP_OP_READ, 2040, 16, data, false), 0);
 	for (i = 0; i < 16; i++)
 		assert_int_equal(data[i * VHD_SECTOR],
 				 i == 7 ? 'B' : i <= 8 ? 'A' : 0);
-	assert_int_equal(fake_close(), 0);
+	assert_int_equal(vfake_close(), 0);
 }
 
 int main(void)

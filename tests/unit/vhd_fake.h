@@ -9,11 +9,11 @@
 
 #include "tapdisk/td_driver.h"
 
-enum fake_kind { FAKE_IO, FAKE_MAP, FAKE_RETRY };
+enum vfake_kind { VFAKE_IO, VFAKE_MAP, VFAKE_RETRY };
 
-struct fake_event {
-	struct fake_event *next;
-	enum fake_kind kind;
+struct vfake_event {
+	struct vfake_event *next;
+	enum vfake_kind kind;
 	struct td_io *io;
 	struct td_req *req;
 	void *keep;
@@ -22,7 +22,7 @@ struct fake_event {
 	struct blktap_direct_extent ext[];
 };
 
-struct fake_req {
+struct vfake_req {
 	struct td_req req;
 	uint8_t *data;
 	bool done;
@@ -30,20 +30,20 @@ struct fake_req {
 	int retries;
 };
 
-struct fake {
+struct vfake {
 	const struct td_driver *drv;
 	void *priv;
 	struct td_disk_info info;
 	int files[BLKTAP_DIRECT_FILES_MAX];
 	int nr_files;
-	struct fake_event *events;
+	struct vfake_event *events;
 	unsigned int nr_events;
 	uint64_t seed;
 	bool in_order;
 	/* Retries end a request after that many. */
 	int max_retries;
 	/* Called before an event is carried out; non-zero: it fails so. */
-	int (*fail)(const struct fake_event *event);
+	int (*fail)(const struct vfake_event *event);
 	/*
 	 * Called for each change of a file; buf is NULL for a punched hole,
 	 * through says that it was written through the disk's cache.
@@ -55,18 +55,18 @@ struct fake {
 	void (*synced)(int fd);
 };
 
-extern struct fake fake;
+extern struct vfake vfake;
 
-uint64_t fake_random(void);
-int fake_open(const char *path, unsigned int flags);
-int fake_close(void);
+uint64_t vfake_random(void);
+int vfake_open(const char *path, unsigned int flags);
+int vfake_close(void);
 /* As if the program had been killed. */
-void fake_kill(void);
-void fake_submit(struct fake_req *req);
+void vfake_kill(void);
+void vfake_submit(struct vfake_req *req);
 /* Carry out one event; false if there is none. */
-bool fake_step(void);
-void fake_run(void);
+bool vfake_step(void);
+void vfake_run(void);
 /* Do a request and everything else that is under way. */
-int fake_do(uint8_t op, uint64_t sector, uint32_t nr, void *data, bool fua);
+int vfake_do(uint8_t op, uint64_t sector, uint32_t nr, void *data, bool fua);
 
 #endif /* VHD_FAKE_H */

@@ -39,9 +39,9 @@ static int vt_setup_in(const char *dir)
 	snprintf(vt_dir, sizeof(vt_dir), "%s/vhd-engine-XXXXXX", dir);
 	if (!mkdtemp(vt_dir))
 		return -1;
-	memset(&fake, 0, sizeof(fake));
-	fake.seed = 1;
-	fake.max_retries = 3;
+	memset(&vfake, 0, sizeof(vfake));
+	vfake.seed = 1;
+	vfake.max_retries = 3;
 	vt_seq = 0;
 	td_log_open("vhd_engine", 0, LOG_CRIT);
 	return 0;
@@ -186,7 +186,7 @@ void vt_model_verify(struct vt_model *m, bool crash)
 	for (s = 0; s < m->sectors; s += step) {
 		uint32_t nr = m->sectors - s < step ? m->sectors - s : step;
 
-		assert_int_equal(fake_do(BLKTAP_OP_READ, s, nr, buf, false), 0);
+		assert_int_equal(vfake_do(BLKTAP_OP_READ, s, nr, buf, false), 0);
 		for (i = 0; i < nr; i++) {
 			struct vt_hist *h = &m->h[s + i];
 			uint64_t value = vt_value(buf + i * VHD_SECTOR);
@@ -218,7 +218,7 @@ void vt_model_settle(struct vt_model *m)
 
 		if (h->nr == 1 || h->failed)
 			continue;
-		assert_int_equal(fake_do(BLKTAP_OP_READ, s, 1, buf, false), 0);
+		assert_int_equal(vfake_do(BLKTAP_OP_READ, s, 1, buf, false), 0);
 		memset(h, 0, sizeof(*h));
 		h->v[0] = vt_value(buf);
 		h->nr = 1;
@@ -251,7 +251,7 @@ static void vt_load_start_flush(struct vt_load *l, struct vt_slot *slot)
 static void vt_load_start(struct vt_load *l, struct vt_slot *slot)
 {
 	struct vt_model *m = l->m;
-	uint32_t kind = fake_random() % 100;
+	uint32_t kind = vfake_random() % 100;
 	uint64_t sector, s;
 	uint32_t nr;
 	int i;
@@ -261,11 +261,11 @@ static void vt_load_start(struct vt_load *l, struct vt_slot *slot)
 	if (kind < 10) {
 		vt_load_start_flush(l, slot);
 		slot->used = true;
-		fake_submit(&slot->r);
+		vfake_submit(&slot->r);
 		return;
 	}
-	nr = 1 + fake_random() % (fake_random() % 4 ? 8 : VT_LOAD_MAX);
-	sector = fake_random() % (m->sectors - nr + 1);
+	nr = 1 + vfake_random() % (vfake_random() % 4 ? 8 : VT_LOAD_MAX);
+	sector = vfake_random() % (m->sectors - nr + 1);
 	if (vt_load_busy(m, sector, nr))
 		return;
 	slot->r.req.op = kind < 30 ? BLKTAP_OP_READ :
@@ -288,7 +288,7 @@ static void vt_load_start(struct vt_load *l, struct vt_slot *slot)
 		h->maybe |= slot->r.req.op == BLKTAP_OP_TRIM;
 	}
 	slot->used = true;
-	fake_submit(&slot->r);
+	vfake_submit(&slot->r);
 }
 
 static void vt_load_flushed(struct vt_load *l, struct vt_slot *slot)
@@ -366,7 +366,7 @@ int vt_load_poll(struct vt_load *l, bool more)
 			vt_load_finish(l, slot);
 			done++;
 		}
-		if (!slot->used && more && !(fake_random() % 4))
+		if (!slot->used && more && !(vfake_random() % 4))
 			vt_load_start(l, slot);
 	}
 	return done;
@@ -376,7 +376,7 @@ void vt_load_run(struct vt_load *l, int requests)
 {
 	while (requests > 0) {
 		requests -= vt_load_poll(l, true);
-		fake_step();
+		vfake_step();
 	}
 }
 
@@ -384,7 +384,7 @@ void vt_load_drain(struct vt_load *l)
 {
 	int i;
 
-	fake_run();
+	vfake_run();
 	vt_load_poll(l, false);
 	for (i = 0; i < VT_LOAD_SLOTS; i++)
 		if (l->slot[i].used)
@@ -440,11 +440,11 @@ void vt_begin(struct vt_model *m, const char *name, const char *parent)
 
 	unlink(vt_path(name));
 	vt_image(name, 3 << 20, parent);
-	assert_int_equal(fake_open(vt_path(name), TD_OPEN_RDONLY), 0);
+	assert_int_equal(vfake_open(vt_path(name), TD_OPEN_RDONLY), 0);
 	for (s = 0; s < m->sectors; s++)
 		m->h[s].nr = 2;
 	vt_model_settle(m);
-	assert_int_equal(fake_close(), 0);
+	assert_int_equal(vfake_close(), 0);
 }
 
 /* A parent with about half of its blocks. */
@@ -455,15 +455,15 @@ void vt_parent(const char *name)
 	int i;
 
 	vt_image(name, 3 << 20, NULL);
-	assert_int_equal(fake_open(vt_path(name), 0), 0);
-	for (s = 0; s < fake.info.sectors; s += VT_SPB) {
+	assert_int_equal(vfake_open(vt_path(name), 0), 0);
+	for (s = 0; s < vfake.info.sectors; s += VT_SPB) {
 		for (i = 0; i < (int)VT_SPB; i++)
 			vt_fill(data + i * VHD_SECTOR, ++vt_seq);
-		if (fake_random() % 2)
-			assert_int_equal(fake_do(BLKTAP_OP_WRITE, s, VT_SPB,
+		if (vfake_random() % 2)
+			assert_int_equal(vfake_do(BLKTAP_OP_WRITE, s, VT_SPB,
 						 data, false), 0);
 	}
-	assert_int_equal(fake_close(), 0);
+	assert_int_equal(vfake_close(), 0);
 	free(data);
 }
 

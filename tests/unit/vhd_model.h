@@ -47,7 +47,7 @@ struct vt_model {
 #define VT_LOAD_MAX	96	/* sectors of a request */
 
 struct vt_slot {
-	struct fake_req r;
+	struct vfake_req r;
 	bool used;
 	uint8_t data[VT_LOAD_MAX * VHD_SECTOR];
 };
