@@ -119,6 +119,8 @@ static int tapctl_control(const char *path, unsigned long cmd,
 			if (!tapctl_exists(f, name))
 				break;
 		}
+		/* Others would find it free as well, were there no lock. */
+		tap_sleep(10);
 		tapctl_tap(f, minor, NULL, "no-disk", 0);
 		*info = (struct blktap_info){ 240, 252, minor };
 		return 0;
@@ -294,7 +296,8 @@ static struct tapctl_disk *tapctl_find(struct tapctl_daemon *d, int minor)
 
 static void tapctl_send(int fd, const void *buf, size_t len)
 {
-	if (send(fd, buf, len, MSG_NOSIGNAL) < 0 && errno != EPIPE)
+	if (send(fd, buf, len, MSG_NOSIGNAL) < 0 && errno != EPIPE &&
+	    errno != ECONNRESET)
 		abort();
 }
 
@@ -377,7 +380,7 @@ static int tapctl_do(struct tapctl_daemon *d, struct td_ctl_msg *msg)
 static void tapctl_serve_list(struct tapctl_daemon *d, int fd)
 {
 	struct td_ctl_msg msg = { .type = TD_CTL_LIST_RSP };
-	int i = 0;
+	int i;
 
 	for (i = 0; i < d->nr; i++) {
 		msg.u.list.count = d->nr - i;
@@ -385,8 +388,10 @@ static void tapctl_serve_list(struct tapctl_daemon *d, int fd)
 		msg.u.list.state = d->disks[i].state;
 		strcpy(msg.u.list.path, d->disks[i].path);
 		tapctl_send(fd, &msg, sizeof(msg));
-		if (d->manner == TAPCTL_ENDLESS && i == d->nr - 1)
-			i = -1;
+	}
+	for (; d->manner == TAPCTL_ENDLESS && i < 10000; i++) {
+		msg.u.list.minor = i;
+		tapctl_send(fd, &msg, sizeof(msg));
 	}
 	memset(&msg.u, 0, sizeof(msg.u));
 	tapctl_send(fd, &msg, sizeof(msg));

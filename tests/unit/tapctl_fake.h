@@ -28,7 +28,7 @@ enum tapctl_manner {
 	TAPCTL_GARBAGE,
 	/* Answers everything with EBUSY. */
 	TAPCTL_REFUSING,
-	/* LIST never ends. */
+	/* LIST goes on and on, with taps that do not exist. */
 	TAPCTL_ENDLESS,
 	/* Dies when it gets a request. */
 	TAPCTL_DYING,

@@ -148,6 +148,10 @@ static void tapctl_list_filters(void **state)
 	snprintf(pid, sizeof(pid), "%d", t);
 	assert_int_equal(RUN(f, "list", "-p", pid, "-m", "0"), 0);
 	assert_string_equal(f->out, want);
+	assert_int_equal(RUN(f, "list", "-f", "/a/xx"), 0);
+	snprintf(want, sizeof(want), "pid=%d minor=2 state=0 args=vhd:/a/xx\n",
+		 t);
+	assert_string_equal(f->out, want);
 	assert_int_equal(RUN(f, "list", "-t", "vh"), 0);
 	assert_string_equal(f->out, "");
 	assert_int_equal(RUN(f, "list", "-p", "4194304"), 0);
