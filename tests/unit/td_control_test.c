@@ -103,12 +103,12 @@ static struct td_ctl_msg talk(const struct td_ctl_msg *request)
 {
 	struct td_ctl_msg answer;
 	int fd = dial();
+	char more;
 
 	assert_int_equal(td_ctl_send(fd, request, WAIT), 0);
 	assert_int_equal(td_ctl_recv(fd, &answer, WAIT), 0);
 	/* And no more than one. */
-	assert_int_equal(td_ctl_recv_raw(fd, (char[1]){ 0 }, 1, WAIT),
-			 -ECONNRESET);
+	assert_int_equal(td_ctl_recv_raw(fd, &more, 1, WAIT), -ECONNRESET);
 	close(fd);
 	/* It has not yet seen that earlier clients have left. */
 	if (answer.type == TD_CTL_ERROR && answer.u.response.error == EBUSY &&

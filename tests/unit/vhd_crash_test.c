@@ -186,7 +186,7 @@ static void test_cut(const char *name, struct vt_model *m, int cuts)
 		if (i % 8 == 7) {
 			vt_load_drain(l);
 			assert_int_equal(vfake_do(BLKTAP_OP_FLUSH, 0, 0, NULL,
-						 false), 0);
+						  false), 0);
 			vt_model_verify(m, false);
 			vt_model_settle(m);
 		}

@@ -110,7 +110,7 @@ void td_vbd_file_del(struct td_vbd *vbd, int index)
 }
 
 static int vfake_rw(bool write, int fd, uint8_t *buf, size_t len, uint64_t off,
-		   bool through)
+		    bool through)
 {
 	/* The pages of a guest are aligned. */
 	void *bounce = aligned_alloc(4096, (len + 4095) / 4096 * 4096);
@@ -179,7 +179,7 @@ static int vfake_map(struct vfake_event *event)
 			if (ext->file >= vfake.nr_files)
 				abort();
 			ret = vfake_rw(write, vfake.files[ext->file], data,
-				      ext->len, ext->addr,
+				       ext->len, ext->addr,
 				      event->flags & TD_MAP_DSYNC);
 			if (ret)
 				return ret;

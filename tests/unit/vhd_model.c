@@ -409,7 +409,7 @@ void vt_load_forget(struct vt_load *l)
 }
 
 void vt_create(const char *name, uint64_t size, bool fixed,
-			const char *parent)
+	       const char *parent)
 {
 	struct vhd_create spec = {
 		.path = vt_path(name),
@@ -461,7 +461,7 @@ void vt_parent(const char *name)
 			vt_fill(data + i * VHD_SECTOR, ++vt_seq);
 		if (vfake_random() % 2)
 			assert_int_equal(vfake_do(BLKTAP_OP_WRITE, s, VT_SPB,
-						 data, false), 0);
+						  data, false), 0);
 	}
 	assert_int_equal(vfake_close(), 0);
 	free(data);

@@ -139,7 +139,8 @@ static FILE *td_main_daemonise(void)
 	FILE *file;
 	pid_t pid;
 
-	if (pipe2(fds, O_CLOEXEC) || (pid = fork()) < 0) {
+	pid = pipe2(fds, O_CLOEXEC) ? -1 : fork();
+	if (pid < 0) {
 		td_err("daemonising: %s", strerror(errno));
 		exit(EXIT_FAILURE);
 	}
