@@ -193,8 +193,8 @@ static int blktap_map_iter(struct blktap_request *req, struct iov_iter *iter)
 	bool write = req_op(rq) == REQ_OP_WRITE;
 	struct req_iterator rq_iter;
 	struct bio *bio = rq->bio;
+	const struct bio_vec *bvec;
 	unsigned int offset = 0;
-	struct bio_vec *bvec;
 	unsigned int nr = 0;
 	struct bio_vec bv;
 
@@ -203,15 +203,16 @@ static int blktap_map_iter(struct blktap_request *req, struct iov_iter *iter)
 
 	if (bio == rq->biotail) {
 		bvec = __bvec_iter_bvec(bio->bi_io_vec, bio->bi_iter);
-		offset = bio->bi_iter.bi_bvec_done;
+		offset = mp_bvec_iter_offset(bio->bi_io_vec, bio->bi_iter) -
+			 bvec->bv_offset;
 	} else {
-		bvec = kmalloc_array(nr, sizeof(*bvec), GFP_NOIO);
-		if (!bvec)
+		req->bvec = kmalloc_array(nr, sizeof(*bvec), GFP_NOIO);
+		if (!req->bvec)
 			return -ENOMEM;
-		req->bvec = bvec;
+		bvec = req->bvec;
 		nr = 0;
 		rq_for_each_bvec(bv, rq, rq_iter)
-			bvec[nr++] = bv;
+			req->bvec[nr++] = bv;
 	}
 	iov_iter_bvec(iter, write ? ITER_SOURCE : ITER_DEST, bvec, nr,
 		      blk_rq_bytes(rq));
