@@ -8,7 +8,7 @@
 mkdir -p /mnt/bench
 mount -t tmpfs -o size=1600m bench /mnt/bench
 cd /mnt/bench
-yes 'content of the disk under test' | head -c 192M >loop.raw
+head -c 192M < <(yes 'content of the disk under test') >loop.raw
 step "five images of the same 192 MB"
 cp loop.raw qdisk.raw
 cp loop.raw tap.raw
