@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -389,6 +390,65 @@ static void test_zeroes(void **state)
 	vhd_close(image);
 }
 
+/* What the driver tells of itself; also how much syncing there is. */
+static int test_stat(const char *key)
+{
+	struct json_object *image = json_object_new_object();
+	struct json_object *driver = json_object_new_object();
+	struct json_object *status, *value;
+	int ret;
+
+	json_object_object_add(image, "driver", driver);
+	vfake.drv->stats(vfake.priv, image);
+	assert_true(json_object_object_get_ex(driver, "status", &status));
+	assert_true(json_object_object_get_ex(status, key, &value));
+	ret = json_object_get_int(value);
+	json_object_put(image);
+	return ret;
+}
+
+/*
+ * The order of things must not be paid for with an fdatasync each: none in a
+ * dynamic image besides growth and FLUSH, one for many in a child.
+ */
+static void test_few_syncs(void **state)
+{
+	struct vfake_req req[64];
+	uint8_t data[8 * VHD_SECTOR] = { 1 };
+	int i;
+
+	(void)state;
+	vt_create("a.vhd", 64 << 20, false, NULL);
+	vt_create("b.vhd", 64 << 20, false, "a.vhd");
+	assert_int_equal(vfake_open(vt_path("a.vhd"), 0), 0);
+	for (i = 0; i < 1024; i++)
+		assert_int_equal(vfake_do(BLKTAP_OP_WRITE, i * 128, 8, data,
+					  false), 0);
+	assert_int_equal(test_stat("chain"), 1);
+	assert_int_equal(test_stat("syncs"), 1);
+	/* A BAT sector and a bitmap for each block, not for each write. */
+	assert_in_range(test_stat("meta_writes"), 32, 64);
+	assert_int_equal(vfake_close(), 0);
+
+	vfake.in_order = true;
+	assert_int_equal(vfake_open(vt_path("b.vhd"), 0), 0);
+	memset(req, 0, sizeof(req));
+	for (i = 0; i < 64; i++) {
+		req[i].req.op = BLKTAP_OP_WRITE;
+		req[i].req.sector = i * 64;
+		req[i].req.nr_sectors = 8;
+		req[i].data = data;
+		vfake_submit(&req[i]);
+	}
+	vfake_run();
+	for (i = 0; i < 64; i++)
+		assert_true(req[i].done && !req[i].error);
+	/* Growth; then data, whose writes end one after the other. */
+	assert_in_range(test_stat("syncs"), 2, 4);
+	assert_in_range(test_stat("meta_writes"), 2, 4);
+	assert_int_equal(vfake_close(), 0);
+}
+
 /* After a clean close the file is as small as it can be, the batmap true. */
 static void test_clean_close(void **state)
 {
@@ -510,6 +570,7 @@ int main(void)
 		TEST_MEM(test_failed_sync),
 		TEST_MEM(test_trim),
 		TEST_MEM(test_zeroes),
+		TEST_MEM(test_few_syncs),
 		TEST_MEM(test_clean_close),
 		TEST_MEM(test_short_footer),
 		TEST_MEM(test_refusals),

@@ -20,6 +20,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -364,9 +365,30 @@ static int td_vhd_close(void *priv)
 	return ret;
 }
 
+static void td_vhd_stats(void *priv, struct json_object *image)
+{
+	struct json_object *status = json_object_new_object();
+	const struct td_vhd *vhd = priv;
+	struct json_object *driver;
+
+	json_object_object_add(status, "chain",
+			       json_object_new_int(vhd->nr_layers));
+	json_object_object_add(status, "syncs",
+			       json_object_new_uint64(vhd->stats.syncs));
+	json_object_object_add(status, "bitmap_reads",
+			       json_object_new_uint64(vhd->stats.loads));
+	json_object_object_add(status, "meta_writes",
+			       json_object_new_uint64(vhd->stats.meta_writes));
+	if (json_object_object_get_ex(image, "driver", &driver))
+		json_object_object_add(driver, "status", status);
+	else
+		json_object_put(status);
+}
+
 const struct td_driver td_driver_vhd = {
 	.name = "vhd",
 	.open = td_vhd_open,
 	.close = td_vhd_close,
 	.submit = td_vhd_submit,
+	.stats = td_vhd_stats,
 };
