@@ -104,7 +104,6 @@ static struct td_ctl_msg talk(const struct td_ctl_msg *request)
 	struct td_ctl_msg answer;
 	int fd = dial();
 	char more;
-	char more;
 
 	assert_int_equal(td_ctl_send(fd, request, WAIT), 0);
 	assert_int_equal(td_ctl_recv(fd, &answer, WAIT), 0);
