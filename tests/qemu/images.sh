@@ -224,7 +224,9 @@ make_guest()
 		e2scrub_all.timer e2scrub_reap.service fstrim.timer \
 		systemd-networkd.service systemd-resolved.service \
 		systemd-pcrphase.service systemd-update-utmp.service \
-		getty@.service serial-getty@.service
+		systemd-pstore.service modprobe@.service dev-hugepages.mount \
+		dev-mqueue.mount sys-kernel-debug.mount \
+		sys-kernel-tracing.mount getty@.service
 	inside "$root" systemctl set-default multi-user.target
 	echo guest >"$root/etc/hostname"
 	echo '/dev/xvda / ext4 rw,discard 0 1' >"$root/etc/fstab"

@@ -13,7 +13,7 @@ for i in 1 2; do
 	must timeout 60 xl create "$state/g$i.cfg"
 done
 for i in 1 2; do
-	wait_for 300 guest_is_ready g$i multi-user || fail "guest g$i does not boot"
+	guest_await g$i 400 state 'ready *' || fail "guest g$i does not boot"
 	guest_must g$i 60 "echo I am g$i >/root/name && sync"
 done
 guest_first_life g1

@@ -9,7 +9,7 @@ must vhd-util create -n /data/hot.vhd -s 64
 guest_config g1 type=pvh -- "$(tap_disk xvda vhd:/data/load.vhd)"
 guest_boot g1
 guest_must g1 20 'setsid fio --name=l --filename=/dev/xvda --size=32m --bs=16k \
-	--rw=randrw --verify=crc32c --direct=1 --ioengine=libaio --iodepth=4 \
+	--rw=randwrite --verify=crc32c --direct=1 --ioengine=libaio --iodepth=4 \
 	--loops=1000 --output-format=terse >/tmp/load.out 2>&1 & echo $! >/tmp/load.pid'
 
 server=$(tap_field vhd:/data/load.vhd pid)
