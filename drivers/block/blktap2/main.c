@@ -103,4 +103,3 @@ module_exit(blktap_exit);
 MODULE_DESCRIPTION("Block devices served by a user space process");
 MODULE_LICENSE("GPL");
 MODULE_ALIAS("blktap");
-MODULE_ALIAS("devname:xen/blktap-2/control");
