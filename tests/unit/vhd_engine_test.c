@@ -289,7 +289,7 @@ static void test_full_disk(void **state)
 		memset(data, i + 1, sizeof(data));
 		full_left = 100;
 		assert_int_equal(vfake_do(BLKTAP_OP_WRITE, i * 64, 8, data,
-					 false), 0);
+					  false), 0);
 		assert_int_equal(full_left, 0);
 	}
 	assert_int_equal(vfake_close(), 0);
@@ -343,18 +343,18 @@ static void test_trim(void **state)
 	assert_true(vfake.info.discard && vfake.info.discard_size == 4096);
 	for (i = 0; i < 8; i++)
 		assert_int_equal(vfake_do(BLKTAP_OP_WRITE, i * 2048, 2048, data,
-					 false), 0);
+					  false), 0);
 	before = test_allocated("a.vhd");
 	assert_true(before >= 8 << 20);
 	assert_int_equal(vfake_do(BLKTAP_OP_TRIM, 8, 16, NULL, false), 0);
 	assert_true(test_allocated("a.vhd") <= before - 8192);
 	/* All of it, most of which was never written. */
 	assert_int_equal(vfake_do(BLKTAP_OP_TRIM, 0, vfake.info.sectors, NULL,
-				 false), 0);
+				  false), 0);
 	assert_true(test_allocated("a.vhd") < 1 << 20);
 	for (i = 0; i < 8; i++) {
 		assert_int_equal(vfake_do(BLKTAP_OP_READ, i * 2048, 2048, data,
-					 false), 0);
+					  false), 0);
 		assert_true(!data[0] && !memcmp(data, data + 1,
 						(1 << 20) - 1));
 	}
@@ -379,7 +379,7 @@ static void test_zeroes(void **state)
 	assert_int_equal(vfake_close(), 0);
 	assert_int_equal(vfake_open(vt_path("b.vhd"), 0), 0);
 	assert_int_equal(vfake_do(BLKTAP_OP_WRITE_ZEROES, 0, vfake.info.sectors,
-				 NULL, false), 0);
+				  NULL, false), 0);
 	assert_int_equal(vfake_do(BLKTAP_OP_READ, 4096, 8, data, false), 0);
 	assert_true(!data[0] && !memcmp(data, data + 1, sizeof(data) - 1));
 	assert_int_equal(vfake_close(), 0);
