@@ -27,7 +27,7 @@ here := $(patsubst $(top)/%,%,$(CURDIR))
 obj := $(BUILD)/obj/$(here)
 td_objs = $(patsubst %.c,$(obj)/%.o,$(1))
 
-$(obj)/%.o: %.c
+$(obj)/%.o: %.c Makefile $(top)/tools/common.mk
 	@mkdir -p $(@D)
 	$(CC) $(td_cflags) $(CFLAGS) -MMD -MP -c -o $@ $<
 
