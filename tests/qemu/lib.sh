@@ -193,11 +193,13 @@ guest_boot()
 	step "guest $1: up ($(guest_read "$1" state | cut -d' ' -f2)) after $((SECONDS - t)) s"
 }
 
-# guest_post NAME COMMAND: give the guest a command, do not wait.
+# guest_post NAME COMMAND: give the guest a command, do not wait. Encoded, as
+# xenstore's tools have their own mind about newlines and backslashes.
 guest_post()
 {
 	guest_seq=$((${guest_seq:-$((RANDOM * 1000))} + 1))
-	xenstore-write "/local/domain/$(guest_id "$1")/data/run" "$guest_seq $2"
+	xenstore-write "/local/domain/$(guest_id "$1")/data/run" \
+		"$guest_seq $(base64 -w 0 <<<"$2")"
 }
 
 guest_answered()	# name seq
@@ -332,8 +334,8 @@ kib_used()	# file -> allocated KiB
 # ---------------------------------------------------------------------------
 # What a user does with a guest, from boot to a check of the image.
 
-fio_verify='fio --name=v --filename=verify.dat --size=24m --bs=4k-64k
-	--rw=randwrite --verify=crc32c --direct=1 --ioengine=libaio --iodepth=8
+fio_verify='fio --name=v --filename=verify.dat --size=24m --bsrange=4k-64k \
+	--rw=randwrite --verify=crc32c --direct=1 --ioengine=libaio --iodepth=8 \
 	--randrepeat=1 --output-format=terse'
 
 # First life: to multi-user, verified I/O, a tree of files.

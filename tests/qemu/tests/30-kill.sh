@@ -11,7 +11,7 @@ trap 'pkill -x systemd-udevd || :' EXIT
 
 guest_config g1 type=pv -- "$(tap_disk xvda $disk)"
 guest_boot g1
-guest_post g1 'fio --name=k --filename=/dev/xvda --size=128m --bs=4k-128k \
+guest_post g1 'fio --name=k --filename=/dev/xvda --size=128m --bsrange=4k-128k \
 	--rw=randwrite --verify=crc32c --direct=1 --ioengine=libaio --iodepth=16 \
 	--fsync=64 --loops=2 --output-format=terse 2>&1 >/tmp/out; s=$?; cut -d";" -f5 /tmp/out; exit $s'
 running()
@@ -30,7 +30,7 @@ done
 echo "killed $kills tapdisks"
 [ $kills -ge 3 ] || fail "the guest's I/O ended after $kills kills; too few to show anything"
 guest_wait g1 300 || fail "the guest saw an error (status $?)"
-guest_must g1 200 'fio --name=k --filename=/dev/xvda --size=128m --bs=4k-128k \
+guest_must g1 200 'fio --name=k --filename=/dev/xvda --size=128m --bsrange=4k-128k \
 	--rw=randwrite --verify=crc32c --direct=1 --ioengine=libaio --iodepth=16 \
 	--loops=2 --verify_only --output-format=terse >/dev/null'
 guest_shutdown g1
