@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 # xl block-attach and -detach 50 times under load leave nothing behind.
 # timeout: 900
+# kernels: 6.12
 
 turns=50
 must vhd-util create -n /data/load.vhd -s 128

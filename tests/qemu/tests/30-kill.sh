@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 # Tapdisk killed under verified I/O, a new one takes over: no error, no loss.
 # timeout: 600
+# kernels: 6.12
 
 disk=vhd:/data/kill.vhd
 must vhd-util create -n /data/kill.vhd -s 256

@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 # Policy fail: tapdisk dies, the guest gets errors at once, removal works.
 # timeout: 300
+# kernels: 6.12
 
 disk=vhd:/data/fail.vhd
 must vhd-util create -n /data/fail.vhd -s 64

@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # The power goes during synced writes: all that was confirmed is there after.
 # timeout: 400
-# kernels: 6.12
+# kernels: 6.1
 
 # Each round: check what the last cut left, write on, have the power cut.
 # What was confirmed is known to the host, which outlives the cut.

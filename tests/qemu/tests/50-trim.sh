@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 # fstrim in the guest gives space back to dom0, of a raw file and of a VHD.
 # timeout: 300
+# kernels: 6.12
 
 must vhd-util create -n /data/trim.vhd -s 256
 truncate -s 256M /data/trim.img

@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 # Dom0's disk is full: the guest's writes wait, and go on when there is space.
 # timeout: 400
+# kernels: 6.12
 
 truncate -s 96M /data/small.fs
 must mkfs.ext4 -q -m 0 /data/small.fs
