@@ -128,7 +128,7 @@ guest_config()
 		disks="$disks'phy:/dev/vdc,xvdz,r', "
 		extra="$extra root=/dev/xvdz ro"
 	fi
-	[ -z "$systemd" ] || extra="$extra pvio=systemd systemd.show_status=1"
+	[ -z "$systemd" ] || extra="$extra pvio=systemd systemd.show_status=0"
 	cat >"$state/$name.cfg" <<-END
 	name = '$name'
 	type = '$type'
@@ -334,9 +334,9 @@ kib_used()	# file -> allocated KiB
 # ---------------------------------------------------------------------------
 # What a user does with a guest, from boot to a check of the image.
 
-fio_verify='fio --name=v --filename=verify.dat --size=24m --bsrange=4k-64k \
-	--rw=randwrite --verify=crc32c --direct=1 --ioengine=libaio --iodepth=8 \
-	--randrepeat=1 --output-format=terse'
+fio_verify='fio --name=v --filename=verify.dat --size=24m --bsrange=4k-64k'
+fio_verify+=' --rw=randwrite --verify=crc32c --direct=1 --ioengine=libaio'
+fio_verify+=' --iodepth=8 --randrepeat=1 --output-format=terse'
 
 # First life: to multi-user, verified I/O, a tree of files.
 guest_first_life()	# name
