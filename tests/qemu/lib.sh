@@ -243,7 +243,12 @@ guest_gone()
 
 guest_shutdown()
 {
-	must xl shutdown "$1"
+	# Nothing but systemd hears of xl shutdown.
+	if guest_is_ready "$1" pid1; then
+		guest_post "$1" 'sync; /run/pvio/busybox poweroff -f'
+	else
+		must xl shutdown "$1"
+	fi
 	wait_for "${2:-120}" guest_gone "$1" || fail "guest $1 does not shut down"
 }
 
@@ -311,7 +316,7 @@ tap_destroy()	# TYPE:PATH
 
 tap_minors()
 {
-	find /sys/class/blktap2 -name 'blktap[0-9]*' 2>/dev/null | wc -l
+	find /sys/class/blktap2 -mindepth 1 -name 'blktap[0-9]*' 2>/dev/null | wc -l
 }
 
 # No tap, no tapdisk, and nothing holds the module: all is given back.
