@@ -341,7 +341,7 @@ kib_used()	# file -> allocated KiB
 
 fio_verify='fio --name=v --filename=verify.dat --size=24m --bsrange=4k-64k'
 fio_verify+=' --rw=randwrite --verify=crc32c --direct=1 --ioengine=libaio'
-fio_verify+=' --iodepth=8 --randrepeat=1 --output-format=terse'
+fio_verify+=' --iodepth=8 --randrepeat=1 --verify_state_save=0 --output-format=terse'
 
 # First life: to multi-user, verified I/O, a tree of files.
 guest_first_life()	# name
