@@ -54,9 +54,9 @@ guest_config g1 type=pv -- "$(tap_disk xvda vhd:/data/cut-dynamic.vhd)" \
 	"$(tap_disk xvdb vhd:/data/cut-child.vhd)" "$(tap_disk xvdc aio:/data/cut-raw.img)"
 guest_boot g1
 guest_post g1 "w=/run/pvio/powercut
-	\$w write /dev/xvda dynamic $((note_dynamic + 1)) &
-	\$w write /dev/xvdb child $((note_child + 1)) &
-	\$w write /dev/xvdc raw $((note_raw + 1)) & wait"
+	\$w write /dev/xvda dynamic $((${note_dynamic:-0} + 1)) >/dev/hvc0 &
+	\$w write /dev/xvdb child $((${note_child:-0} + 1)) >/dev/hvc0 &
+	\$w write /dev/xvdc raw $((${note_raw:-0} + 1)) >/dev/hvc0 & wait"
 log=/var/log/xen/console/guest-g1.log
 bed_cut 2000 9000
 tail -n 0 -F $log 2>/dev/null | sed -u -n 's/\r//; s/^cut: \([a-z]*\) \([0-9]*\)$/note \1 \2/p' >&3
