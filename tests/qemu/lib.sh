@@ -389,7 +389,7 @@ image_must_be_clean()	# vpc|raw|child TYPE:PATH
 	[ "$1" = raw ] || must vhd-util check -n "$path"
 	dev=$(tap_create "$2")
 	must e2fsck -fn "$dev"
-	# QEMU reads no differencing images.
-	[ "$1" = child ] || must qemu-img compare -f "$1" -F raw "$path" "$dev"
+	# QEMU reads no differencing images; -U: tapdisk2 holds the lock.
+	[ "$1" = child ] || must qemu-img compare -U -f "$1" -F raw "$path" "$dev"
 	tap_destroy "$2"
 }
