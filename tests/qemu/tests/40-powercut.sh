@@ -42,7 +42,7 @@ if [ "$ROUND" -ge $cuts ]; then
 	exit 0
 fi
 # Now and then from the beginning: young images allocate most.
-if [ $((ROUND % 4)) -eq 0 ]; then
+if [ $((ROUND % 5)) -eq 0 ]; then
 	fresh
 	note_dynamic=0 note_child=0 note_raw=0
 	for d in dynamic child raw; do
