@@ -389,7 +389,9 @@ image_must_be_clean()	# vpc|raw|child TYPE:PATH
 	[ "$1" = raw ] || must vhd-util check -n "$path"
 	dev=$(tap_create "$2")
 	must e2fsck -fn "$dev"
-	# QEMU reads no differencing images; -U: tapdisk2 holds the lock.
-	[ "$1" = child ] || must qemu-img compare -U -f "$1" -F raw "$path" "$dev"
+	# QEMU reads no differencing images. It would wait for tapdisk2's lock.
+	[ "$1" = child ] || must qemu-img compare --image-opts \
+		"driver=$1,file.driver=file,file.filename=$path,file.locking=off" \
+		"driver=raw,file.driver=host_device,file.filename=$dev"
 	tap_destroy "$2"
 }
