@@ -36,6 +36,7 @@ check()
 	done
 }
 
+must modprobe blktap
 [ "$ROUND" -eq 0 ] || check
 if [ "$ROUND" -ge $cuts ]; then
 	[ "${note_dynamic:-0}" -gt 100 ] || fail "hardly anything was written"
