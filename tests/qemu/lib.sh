@@ -187,9 +187,9 @@ guest_boot()
 {
 	local t=$SECONDS
 	step "guest $1: xl create, $(sed -n "s/^type = '\(.*\)'/\1/p; s/^kernel = '.*vmlinux-\(.*\)'/on Linux \1/p" "$state/$1.cfg" | tr '\n' ' ')"
-	must timeout 60 xl create "$state/$1.cfg"
-	guest_await "$1" "${2:-120}" state 'ready *' ||
-		fail "guest $1: no agent after ${2:-120} s"
+	must timeout 120 xl create "$state/$1.cfg"
+	guest_await "$1" "${2:-240}" state 'ready *' ||
+		fail "guest $1: no agent after ${2:-240} s"
 	step "guest $1: up ($(guest_read "$1" state | cut -d' ' -f2)) after $((SECONDS - t)) s"
 }
 
@@ -249,7 +249,7 @@ guest_shutdown()
 	else
 		must xl shutdown "$1"
 	fi
-	wait_for "${2:-120}" guest_gone "$1" || fail "guest $1 does not shut down"
+	wait_for "${2:-240}" guest_gone "$1" || fail "guest $1 does not shut down"
 }
 
 guest_destroy()
@@ -375,7 +375,7 @@ guest_reboot()	# name
 	{
 		[ "$(guest_id "$1")" -ne "$2" ]
 	}
-	wait_for 120 guest_is_new "$1" "$before" || fail "guest $1 does not go down to reboot"
+	wait_for 240 guest_is_new "$1" "$before" || fail "guest $1 does not go down to reboot"
 	guest_await "$1" 300 state 'ready multi-user *' ||
 		fail "guest $1 does not come back from its reboot"
 }

@@ -10,7 +10,7 @@ before=$(sha256sum </data/parent.vhd)
 for i in 1 2; do
 	guest_config g$i type=pv root=/dev/xvda systemd=1 -- \
 		"$(tap_disk xvda vhd:/data/child$i.vhd)"
-	must timeout 60 xl create "$state/g$i.cfg"
+	must timeout 120 xl create "$state/g$i.cfg"
 done
 for i in 1 2; do
 	guest_await g$i 400 state 'ready *' || fail "guest g$i does not boot"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # What users get wrong: a clear error each time, and nothing left behind.
-# timeout: 400
+# timeout: 900
 # allow: blktap2: disagrees about
 
 must vhd-util create -n /data/good.vhd -s 64

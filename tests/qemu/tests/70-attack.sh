@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # A hostile client of the loaded module.
-# timeout: 300
+# timeout: 900
 
 must modprobe blktap
 /opt/pvio/bin/blktap-attack >"$state/attack" 2>&1 || {
