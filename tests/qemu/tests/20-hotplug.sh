@@ -32,7 +32,7 @@ for i in $(seq $turns); do
 		guest_must g1 120 "dd if=/dev/zero of=/dev/xvdb bs=64k count=16 oflag=direct 2>&1"
 	fi
 	must timeout 120 xl block-detach g1 xvdb >/dev/null
-	wait_for 20 hot_gone || fail "turn $i: $(tap-ctl list | tr '\n' ';')"
+	wait_for 60 hot_gone || fail "turn $i: $(tap-ctl list | tr '\n' ';')"
 	case $i in
 	5)	fds5=$(fds) nodes5=$(nodes) free5=$(free_kib) ;;
 	esac
