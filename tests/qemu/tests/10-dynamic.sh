@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 # A Debian guest lives on a dynamic VHD of another program, by stock block-tap.
 # timeout: 900
+# kernels: 6.1
 
 disk=vhd:/data/dynamic.vhd
 # Each combination of kernel and type has its turn in one of these tests.

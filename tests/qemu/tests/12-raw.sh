@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # A Debian guest lives on a raw file.
 # timeout: 900
-# kernels: 6.12
+# kernels: long
 
 disk=aio:/data/raw.img
 guest_config g1 type=pvh kernel=6.1 root=/dev/xvda systemd=1 -- "$(tap_disk xvda $disk)"
