@@ -26,6 +26,8 @@
 #define TAP_SPAWN_TIMEOUT	30000
 /* Time for a killed process to be gone. */
 #define TAP_KILL_TIMEOUT	5000
+/* Time for a process that has closed its socket to be gone, if it ends. */
+#define TAP_END_TIMEOUT		500
 
 /* $TAPDISK, $TAPDISK2, or tapdisk2 beside this program or in /usr/sbin. */
 static void tap_spawn_program(char *path, size_t size)
@@ -232,6 +234,7 @@ static int tap_spawn_kill_fd(int pidfd, int pid)
 
 int tap_spawn_kill(const struct tap_env *env, int pid, int minor)
 {
+	struct pollfd pfd = { .events = POLLIN };
 	int pidfd, err;
 
 	pidfd = pidfd_open(pid, 0);
@@ -249,7 +252,10 @@ int tap_spawn_kill(const struct tap_env *env, int pid, int minor)
 	    tap_spawn_is_tapdisk(env, pid)) {
 		err = tap_spawn_kill_fd(pidfd, pid);
 	} else {
-		td_dbg("process %d is no tapdisk, not killed", pid);
+		/* One that ends closes its socket before it is gone. */
+		pfd.fd = pidfd;
+		if (!poll(&pfd, 1, TAP_END_TIMEOUT))
+			td_dbg("process %d is no tapdisk, not killed", pid);
 		err = 0;
 	}
 	close(pidfd);
