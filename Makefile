@@ -54,6 +54,7 @@ help:
 	@echo '  make tools | modules | clean'
 	@echo
 	@echo 'Variables: KERNELDIR (headers), DESTDIR (for install),'
+	@echo 'FRESH=1 (demo and bench: anew, even if nothing changed since the last time),'
 	@echo 'XEN_PVIO_CACHE (default ~/.cache/xen-pvio: disk images, kept by content).'
 	@echo 'tests/qemu/bed --help: single tests in the bed.'
 
@@ -101,7 +102,7 @@ bed-build: tools
 	$(MAKE) -C tests/qemu/src
 
 demo: setup
-	@tests/qemu/demo
+	@tests/qemu/demo $(if $(FRESH),--fresh)
 
 check: setup
 	@tests/run
@@ -113,7 +114,7 @@ quick: setup
 	@tests/run quick
 
 bench: setup
-	@tests/qemu/bench
+	@tests/qemu/bench $(if $(FRESH),--fresh)
 
 shell: setup
 	@tests/qemu/bed --shell

@@ -194,10 +194,12 @@ guest_boot()
 }
 
 # guest_post NAME COMMAND: give the guest a command, do not wait. Encoded, as
-# xenstore's tools have their own mind about newlines and backslashes.
+# xenstore's tools have their own mind about newlines and backslashes. Its
+# number is the time: a counter would stand still in a pipeline's subshell,
+# and a guest takes no number twice.
 guest_post()
 {
-	guest_seq=$((${guest_seq:-$((RANDOM * 1000))} + 1))
+	guest_seq=${EPOCHREALTIME//[!0-9]/}
 	xenstore-write "/local/domain/$(guest_id "$1")/data/run" \
 		"$guest_seq $(base64 -w 0 <<<"$2")"
 }
@@ -214,9 +216,10 @@ guest_answered()	# name seq
 # standard output, its status as ours, 124 if it does not come.
 guest_wait()
 {
-	local rc
+	local rc out
 	guest_await "$1" "$2" rc "$guest_seq *" || return 124
-	guest_read "$1" out || :
+	out=$(guest_read "$1" out) || :
+	[ -z "$out" ] || echo "$out"
 	rc=$(guest_read "$1" rc)
 	return "${rc#* }"
 }
@@ -394,4 +397,19 @@ image_must_be_clean()	# vpc|raw|child TYPE:PATH
 		"driver=$1,file.driver=file,file.filename=$path,file.locking=off" \
 		"driver=raw,file.driver=host_device,file.filename=$dev"
 	tap_destroy "$2"
+}
+
+# All of it.
+guest_lives_on()	# vpc|raw TYPE:PATH OPTION=VALUE...
+{
+	local format=$1 disk=$2
+	shift 2
+	guest_config g1 "$@" root=/dev/xvda systemd=1 -- "$(tap_disk xvda "$disk")"
+	guest_boot g1 300
+	guest_first_life g1
+	guest_reboot g1
+	guest_second_life g1
+	guest_shutdown g1
+	taps_must_be_gone
+	image_must_be_clean "$format" "$disk"
 }

@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # Two guests at once on two children of one parent, which stays as it is.
 # timeout: 1200
-# kernels: 6.12
+# kernels: 6.1
 
 must vhd-util snapshot -n /data/child1.vhd -p /data/parent.vhd
 must vhd-util snapshot -n /data/child2.vhd -p /data/parent.vhd

@@ -2,7 +2,6 @@
 # shellcheck shell=bash
 # What users get wrong: a clear error each time, and nothing left behind.
 # timeout: 900
-# kernels: 6.12
 # allow: blktap2: disagrees about
 
 must vhd-util create -n /data/good.vhd -s 64

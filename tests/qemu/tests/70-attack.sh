@@ -2,7 +2,6 @@
 # shellcheck shell=bash
 # A hostile client of the loaded module.
 # timeout: 900
-# kernels: 6.12
 
 must modprobe blktap
 /opt/pvio/bin/blktap-attack >"$state/attack" 2>&1 || {
