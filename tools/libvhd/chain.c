@@ -275,6 +275,32 @@ int vhd_parent_find(struct vhd_image *image, unsigned int flags,
 	return vhd_find_parent(image, image, flags, parent);
 }
 
+int vhd_parent_stand_in(struct vhd_image *image, const char *path)
+{
+	char real[PATH_MAX];
+	int fd, ret;
+
+	if (vhd_is_flat(image) || image->footer.type != VHD_TYPE_DIFF)
+		return vhd_msg(&image->ctx, -EINVAL,
+			       "%s: has no parent for which %s could stand",
+			       image->path, path);
+	fd = vhd_open_file(path, false, real);
+	if (fd < 0)
+		return vhd_msg(&image->ctx, fd, "%s: cannot open: %s", path,
+			       fd == -EINVAL ?
+			       "must be a regular file or block device" :
+			       strerror(-fd));
+	ret = vhd_image_load(&image->ctx, fd, real, VHD_OPEN_LOCK, true,
+			     &image->parent);
+	if (ret || image->parent->sectors == image->sectors)
+		return ret;
+	/* Closed with the image. */
+	return vhd_msg(&image->ctx, -EINVAL,
+		       "%s: %" PRIu64 " sectors, %s has %" PRIu64 "; must be the same",
+		       path, image->parent->sectors, image->path,
+		       image->sectors);
+}
+
 int vhd_open(const struct vhd_ctx *ctx, const char *path, unsigned int flags,
 	     struct vhd_image **image)
 {

@@ -311,6 +311,13 @@ int vhd_parent_find(struct vhd_image *image, unsigned int flags,
 		    struct vhd_image **parent);
 
 /**
+ * vhd_parent_stand_in() - let a plain disk stand for all parents
+ * @image: differencing image, opened without VHD_OPEN_PARENTS
+ * @path: block device or file of the same size, locked against writers
+ */
+int vhd_parent_stand_in(struct vhd_image *image, const char *path);
+
+/**
  * struct vhd_create - what to make
  * @path: new file
  * @size: size of the disk in bytes; rounded up to whole blocks
