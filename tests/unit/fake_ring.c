@@ -114,7 +114,13 @@ static int fake_remove(int fd)
 static int fake_set_name(int minor, const char *name)
 {
 	(void)minor;
-	return strlen(name) < BLKTAP_NAME_MAX ? 0 : -ENAMETOOLONG;
+	if (strlen(name) >= BLKTAP_NAME_MAX)
+		return -ENAMETOOLONG;
+	if (!fake.names_left)
+		return -EIO;
+	fake.names_left -= fake.names_left > 0;
+	strcpy(fake.name, name);
+	return 0;
 }
 
 static int fake_transfer_file(struct fake_req *req,
@@ -125,6 +131,9 @@ static int fake_transfer_file(struct fake_req *req,
 	int fd = fake.files[ext->file];
 	ssize_t n;
 
+	n = fake.fail ? fake.fail(fd, req->ev.op) : 0;
+	if (n)
+		return n;
 	if (posix_memalign(&iov.iov_base, 4096, ext->len))
 		return -ENOMEM;
 	if (req->ev.op == BLKTAP_OP_WRITE) {
@@ -328,6 +337,7 @@ void fake_init(void)
 	memset(&fake, 0, sizeof(fake));
 	memset(fake.files, 0xff, sizeof(fake.files));
 	fake.fd = -1;
+	fake.names_left = -1;
 	td_ring = &fake_ops;
 }
 

@@ -59,6 +59,9 @@ struct fake_req {
  * @transfers: how many go on
  * @fail_maps: this many MAPs fail
  * @fail_error: with this
+ * @fail: asked before a file is read or written: 0 or -errno
+ * @names_left: names can be set so often, -1: always
+ * @name: the last that was set
  * @refuse_cmds: this many commands are refused with -EINVAL
  * @refuse_after: after this many more that are not
  * @nr_maps: MAP commands so far
@@ -79,6 +82,9 @@ struct fake_ring {
 	unsigned int transfers;
 	unsigned int fail_maps;
 	int fail_error;
+	int (*fail)(int fd, unsigned int op);
+	int names_left;
+	char name[BLKTAP_NAME_MAX];
 	unsigned int refuse_cmds;
 	unsigned int refuse_after;
 	unsigned int nr_maps;

@@ -275,13 +275,39 @@ static void test_open_flags(void **state)
 	for (bit = 0; bit < 32; bit++) {
 		if (1U << bit & (TD_CTL_RDONLY | TD_CTL_NO_O_DIRECT))
 			continue;
+		if (1U << bit & (TD_CTL_REUSE_PRT | TD_CTL_SECONDARY |
+				 TD_CTL_STANDBY))
+			continue;
 		msg = open_image("null:1M", 1U << bit);
 		assert_int_equal(msg.type, TD_CTL_ERROR);
 		assert_int_equal(msg.u.response.error,
 				 bit < 11 ? EOPNOTSUPP : EINVAL);
 	}
-	msg = open_image("null:1M", TD_CTL_SECONDARY);
-	assert_non_null(strstr(msg.u.response.message, "SECONDARY"));
+	msg = open_image("null:1M", TD_CTL_ADD_LCACHE);
+	assert_non_null(strstr(msg.u.response.message, "ADD_LCACHE"));
+	msg = open_image("null:1M", TD_CTL_STANDBY);
+	assert_non_null(strstr(msg.u.response.message, "needs SECONDARY"));
+	/* What else there is reaches the disk. */
+	msg = message(TD_CTL_OPEN);
+	strcpy(msg.u.params.path, "vhd:/x");
+	msg.u.params.flags = TD_CTL_REUSE_PRT;
+	msg.u.params.prt_devnum = MINOR;
+	msg = talk(&msg);
+	assert_int_equal(msg.u.response.error, EINVAL);
+	assert_non_null(strstr(msg.u.response.message, "tap 5 cannot stand"));
+	msg = message(TD_CTL_OPEN);
+	strcpy(msg.u.params.path, "null:1M");
+	msg.u.params.flags = TD_CTL_SECONDARY;
+	memset(msg.u.params.secondary, 'x', sizeof(msg.u.params.secondary));
+	msg = talk(&msg);
+	assert_int_equal(msg.u.response.error, ENAMETOOLONG);
+	msg = message(TD_CTL_OPEN);
+	strcpy(msg.u.params.path, "null:1M");
+	strcpy(msg.u.params.secondary, "null:2M");
+	msg.u.params.flags = TD_CTL_SECONDARY;
+	msg = talk(&msg);
+	assert_int_equal(msg.u.response.error, EINVAL);
+	assert_non_null(strstr(msg.u.response.message, "mirror null:2M"));
 	/* A path without end. */
 	memset(path, 'x', sizeof(path));
 	memcpy(path, "aio:/", 5);

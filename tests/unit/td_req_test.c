@@ -87,7 +87,7 @@ static int setup_loop(void **state)
 static int setup_aio(void **state)
 {
 	setup_loop(state);
-	return td_vbd_open(td_vbd_find(MINOR), name, 0, 0);
+	return td_vbd_open(td_vbd_find(MINOR), name, 0, 0, NULL);
 }
 
 static int teardown(void **state)
@@ -324,7 +324,7 @@ static void test_readonly(void **state)
 
 	(void)state;
 	assert_int_equal(td_vbd_open(td_vbd_find(MINOR), name, TD_OPEN_RDONLY,
-				     0), 0);
+				     0, NULL), 0);
 	assert_true(fake.info.flags & BLKTAP_DEVICE_RO);
 	assert_false(fake.info.flags & BLKTAP_DEVICE_TRIM);
 	assert_int_equal(fake_io(BLKTAP_OP_READ, 0, 0, 1, buf), 0);
@@ -365,12 +365,12 @@ static void test_pause_under_load(void **state)
 		/* The image is free for others now. */
 		fd = open(image, O_RDWR);
 		assert_int_equal(td_file_lock(fd, true, image), 0);
-		assert_int_equal(td_vbd_resume(td_vbd_find(MINOR), "", 0),
+		assert_int_equal(td_vbd_resume(td_vbd_find(MINOR), "", 0, NULL),
 				 -EBUSY);
 		assert_int_equal(td_vbd_find(MINOR)->state, TD_CTL_PAUSED |
 				 TD_CTL_RESUME_FAILED);
 		close(fd);
-		assert_int_equal(td_vbd_resume(td_vbd_find(MINOR), "", 0), 0);
+		assert_int_equal(td_vbd_resume(td_vbd_find(MINOR), "", 0, NULL), 0);
 		assert_true(fake_run(5000));
 		for (i = 16; i < FAKE_DEPTH; i++)
 			assert_int_equal(fake_result(tags[i]), 0);
@@ -398,7 +398,7 @@ static void test_pause_failed_transfer(void **state)
 	assert_int_equal(op_pause(), 0);
 	fake_run_for(1500);
 	assert_int_equal(fake_result(tag), -EINPROGRESS);
-	assert_int_equal(td_vbd_resume(td_vbd_find(MINOR), "", 0), 0);
+	assert_int_equal(td_vbd_resume(td_vbd_find(MINOR), "", 0, NULL), 0);
 	assert_true(fake_run(5000));
 	assert_int_equal(fake_result(tag), 0);
 }
@@ -408,12 +408,12 @@ static void test_resume_other_size(void **state)
 	(void)state;
 	assert_int_equal(op_pause(), 0);
 	make_image(SECTORS * 512 * 2);
-	assert_int_equal(td_vbd_resume(td_vbd_find(MINOR), "", 0), -EINVAL);
+	assert_int_equal(td_vbd_resume(td_vbd_find(MINOR), "", 0, NULL), -EINVAL);
 	make_image(SECTORS * 512);
-	assert_int_equal(td_vbd_resume(td_vbd_find(MINOR), "", TD_OPEN_RDONLY),
+	assert_int_equal(td_vbd_resume(td_vbd_find(MINOR), "", TD_OPEN_RDONLY, NULL),
 			 -EINVAL);
-	assert_int_equal(td_vbd_resume(td_vbd_find(MINOR), "", 0), 0);
-	assert_int_equal(td_vbd_resume(td_vbd_find(MINOR), "", 0), -EINVAL);
+	assert_int_equal(td_vbd_resume(td_vbd_find(MINOR), "", 0, NULL), 0);
+	assert_int_equal(td_vbd_resume(td_vbd_find(MINOR), "", 0, NULL), -EINVAL);
 }
 
 static void test_close_busy(void **state)
@@ -475,7 +475,7 @@ static void test_takeover(void **state)
 	assert_int_equal(op_detach(), 0);
 	assert_true(fake.created);
 	assert_int_equal(td_vbd_attach(MINOR), 0);
-	assert_int_equal(td_vbd_open(td_vbd_find(MINOR), name, 0, 0), 0);
+	assert_int_equal(td_vbd_open(td_vbd_find(MINOR), name, 0, 0, NULL), 0);
 	assert_true(fake_run(5000));
 	assert_int_equal(fake_result(tag), 0);
 	memset(buf, 0, sizeof(buf));
@@ -487,7 +487,7 @@ static void open_fails(const char *what, unsigned int flags, int error,
 		       const char *message)
 {
 	td_log_error_clear();
-	assert_int_equal(td_vbd_open(td_vbd_find(MINOR), what, flags, 0),
+	assert_int_equal(td_vbd_open(td_vbd_find(MINOR), what, flags, 0, NULL),
 			 error);
 	if (!strstr(td_log_error(), message))
 		fail_msg("%s: message \"%s\" without \"%s\"", what,
@@ -524,9 +524,9 @@ static void test_open_errors(void **state)
 	assert_int_equal(td_file_lock(fd, false, image), 0);
 	open_fails(name, 0, -EBUSY, "is in use");
 	close(fd);
-	assert_int_equal(td_vbd_open(td_vbd_find(MINOR), name, 0, 0), 0);
+	assert_int_equal(td_vbd_open(td_vbd_find(MINOR), name, 0, 0, NULL), 0);
 	td_log_error_clear();
-	assert_int_equal(td_vbd_open(td_vbd_find(MINOR), name, 0, 0),
+	assert_int_equal(td_vbd_open(td_vbd_find(MINOR), name, 0, 0, NULL),
 			 -EALREADY);
 	assert_int_equal(td_vbd_attach(MINOR), -EEXIST);
 	assert_int_equal(td_vbd_attach(9), -ENXIO);
@@ -537,7 +537,7 @@ static void test_null(void **state)
 	char buf[1024];
 
 	(void)state;
-	assert_int_equal(td_vbd_open(td_vbd_find(MINOR), "null:1M", 0, 0), 0);
+	assert_int_equal(td_vbd_open(td_vbd_find(MINOR), "null:1M", 0, 0, NULL), 0);
 	assert_int_equal(fake.info.capacity, 2048);
 	memset(buf, 1, sizeof(buf));
 	assert_int_equal(fake_io(BLKTAP_OP_WRITE, 0, 2046, 2, buf), 0);
@@ -557,7 +557,7 @@ static void test_ram(void **state)
 	assert_int_equal(pwrite(fd, "file", 4, 512 * 5), 4);
 	close(fd);
 	snprintf(path, sizeof(path), "ram:%s", image);
-	assert_int_equal(td_vbd_open(td_vbd_find(MINOR), path, 0, 0), 0);
+	assert_int_equal(td_vbd_open(td_vbd_find(MINOR), path, 0, 0, NULL), 0);
 	assert_int_equal(fake.info.capacity, SECTORS);
 	assert_int_equal(fake_io(BLKTAP_OP_READ, 0, 5, 2, buf), 0);
 	assert_memory_equal(buf, "file", 5);

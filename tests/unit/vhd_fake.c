@@ -109,6 +109,12 @@ void td_vbd_file_del(struct td_vbd *vbd, int index)
 	vfake.files[index] = -1;
 }
 
+const struct td_below *td_vbd_below(const struct td_vbd *vbd)
+{
+	(void)vbd;
+	return &vfake.below;
+}
+
 static int vfake_rw(bool write, int fd, uint8_t *buf, size_t len, uint64_t off,
 		    bool through)
 {

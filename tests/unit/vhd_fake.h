@@ -34,6 +34,7 @@ struct vfake {
 	const struct td_driver *drv;
 	void *priv;
 	struct td_disk_info info;
+	struct td_below below;
 	int files[BLKTAP_DIRECT_FILES_MAX];
 	int nr_files;
 	struct vfake_event *events;

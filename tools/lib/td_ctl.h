@@ -21,6 +21,8 @@
 
 #define TD_CTL_DIR		"/var/run/blktap-control"
 #define TD_CTL_PREFIX		"ctl"
+/* There if the mirror of a tap has failed; for printf(). */
+#define TD_CTL_NOMIRROR		"tap%d.nomirror"
 
 /* Connections that a tapdisk2 serves at a time; more get EBUSY. */
 #define TD_CTL_CONNS_MAX	10
@@ -106,11 +108,11 @@ struct td_ctl_image {
  * @devnum: minor number; not used, the cookie tells it
  * @domid: not used
  * @path: "type:path", ends with NUL; RESUME: empty for what it was
- * @prt_devnum: minor whose parents are to be shared (TD_CTL_REUSE_PRT)
+ * @prt_devnum: minor whose disk stands for the parents (TD_CTL_REUSE_PRT)
  * @req_timeout: OPEN: seconds for which a request is tried again, 0 for the
  *	default; CLOSE, FORCE_SHUTDOWN: seconds to wait for the disk's last
  *	opener to close it, 0 for the default
- * @secondary: second image (TD_CTL_SECONDARY)
+ * @secondary: second image (TD_CTL_SECONDARY); empty: a mirror that has failed
  */
 struct td_ctl_params {
 	uint32_t flags;

@@ -187,11 +187,16 @@ static const char *const td_ctl_flag_names[] = {
 #define TD_CTL_NR_FLAGS \
 	(sizeof(td_ctl_flag_names) / sizeof(td_ctl_flag_names[0]))
 
-/* Flags and path of an OPEN or RESUME. */
+#define TD_CTL_MORE_FLAGS \
+	(TD_CTL_REUSE_PRT | TD_CTL_SECONDARY | TD_CTL_STANDBY)
+
+/* Flags and paths of an OPEN or RESUME. */
 static int td_conn_check_params(const struct td_ctl_params *params,
-				unsigned int *open_flags)
+				unsigned int *open_flags,
+				struct td_vbd_more *more)
 {
-	uint32_t rest = params->flags & ~(TD_CTL_RDONLY | TD_CTL_NO_O_DIRECT);
+	uint32_t rest = params->flags & ~(TD_CTL_RDONLY | TD_CTL_NO_O_DIRECT |
+					  TD_CTL_MORE_FLAGS);
 	unsigned int i;
 
 	for (i = 0; i < TD_CTL_NR_FLAGS; i++) {
@@ -205,7 +210,13 @@ static int td_conn_check_params(const struct td_ctl_params *params,
 		td_err("flags %#x are unknown", rest);
 		return -EINVAL;
 	}
-	if (!memchr(params->path, '\0', sizeof(params->path))) {
+	memset(more, 0, sizeof(*more));
+	more->flags = params->flags & TD_CTL_MORE_FLAGS;
+	more->parent = params->prt_devnum;
+	if (more->flags & TD_CTL_SECONDARY)
+		memcpy(more->second, params->secondary, sizeof(more->second));
+	if (!memchr(params->path, '\0', sizeof(params->path)) ||
+	    !memchr(more->second, '\0', sizeof(more->second))) {
 		td_err("the path is longer than %zu bytes",
 		       sizeof(params->path) - 1);
 		return -ENAMETOOLONG;
@@ -248,13 +259,15 @@ static void td_conn_open(struct td_conn *conn)
 {
 	const struct td_ctl_params *params = &conn->msg.u.params;
 	struct td_vbd *v = td_conn_vbd(conn);
+	struct td_vbd_more more;
 	struct td_ctl_msg msg;
 	unsigned int flags;
 	int err;
 
-	err = v ? td_conn_check_params(params, &flags) : -EINVAL;
+	err = v ? td_conn_check_params(params, &flags, &more) : -EINVAL;
 	if (!err)
-		err = td_vbd_open(v, params->path, flags, params->req_timeout);
+		err = td_vbd_open(v, params->path, flags, params->req_timeout,
+				  &more);
 	if (err) {
 		td_conn_add_response(conn, TD_CTL_ERROR, err);
 	} else {
@@ -282,12 +295,13 @@ static void td_conn_resume(struct td_conn *conn)
 {
 	const struct td_ctl_params *params = &conn->msg.u.params;
 	struct td_vbd *v = td_conn_vbd(conn);
+	struct td_vbd_more more;
 	unsigned int flags;
 	int err;
 
-	err = v ? td_conn_check_params(params, &flags) : -EINVAL;
+	err = v ? td_conn_check_params(params, &flags, &more) : -EINVAL;
 	if (!err)
-		err = td_vbd_resume(v, params->path, flags);
+		err = td_vbd_resume(v, params->path, flags, &more);
 	td_conn_op_done(conn, err);
 }
 

@@ -177,6 +177,9 @@ void td_req_map(struct td_req *req, const struct blktap_direct_extent *ext,
 	struct blktap_direct_cmd *cmd;
 
 	req->mapped = mapped;
+	r->map_done = req->done && flags & TD_MAP_END;
+	if (r->map_done)
+		flags &= ~TD_MAP_END;
 	r->map_end = flags & TD_MAP_END;
 	if (r->map_end)
 		v->stats.reqs_out++;
@@ -213,11 +216,27 @@ static void td_vbd_count_error(struct td_vbd *v, const struct td_req *req,
 			(unsigned long long)n);
 }
 
+/* Somebody else of the core gets the request, if he asked for it. */
+static bool td_req_done(struct td_req *req, int error, bool retry)
+{
+	void (*done)(struct td_req *req, int error, bool retry) = req->done;
+
+	if (!done)
+		return false;
+	td_vreq_to_driver(req->vbd, td_vreq_from_driver(req));
+	req->done = NULL;
+	done(req, error, retry);
+	return true;
+}
+
 void td_req_end(struct td_req *req, int error)
 {
-	struct td_vreq *r = td_vreq_from_driver(req);
 	struct td_vbd *v = req->vbd;
+	struct td_vreq *r;
 
+	if (td_req_done(req, error, false))
+		return;
+	r = td_vreq_from_driver(req);
 	r->state = TD_VREQ_ENDED;
 	v->stats.reqs_out++;
 	if (error)
@@ -231,6 +250,14 @@ void td_req_retry(struct td_req *req, int error)
 	struct td_vbd *v = req->vbd;
 	int64_t now = td_now();
 
+	if (td_req_done(req, error, true))
+		return;
+	if (td_second_redirect(v, req, error)) {
+		td_vreq_from_driver(req);
+		td_vreq_list_add(&v->held, r);
+		v->stats.redirects++;
+		return;
+	}
 	if (!r->give_up)
 		r->give_up = now + v->timeout * 1000LL;
 	if (now >= r->give_up || v->state & TD_CTL_DEAD) {
@@ -284,7 +311,7 @@ static void td_vbd_submit(struct td_vbd *v, struct td_vreq *r)
 		td_req_end(&r->req, -EOPNOTSUPP);
 	} else {
 		td_vreq_to_driver(v, r);
-		v->drv->submit(v->priv, &r->req);
+		td_second_submit(v, &r->req);
 	}
 }
 
@@ -304,10 +331,14 @@ static void td_vbd_mapped(struct td_vbd *v, struct td_vreq *r, int error)
 	if (r->map_end)
 		v->stats.reqs_out--;
 	td_vreq_to_driver(v, r);
-	if (v->drv)
-		r->req.mapped(&r->req, error);
-	else
+	if (!v->drv) {
+		r->req.done = NULL;
 		td_req_end(&r->req, error ? error : -EIO);
+	} else if (r->map_done && !error) {
+		td_req_end(&r->req, 0);
+	} else {
+		r->req.mapped(&r->req, error);
+	}
 }
 
 /*
@@ -358,6 +389,7 @@ static void td_vbd_request(struct td_vbd *v,
 	r->req.fua = ev->flags & BLKTAP_REQ_FUA;
 	r->req.sector = ev->sector;
 	r->req.nr_sectors = ev->op == BLKTAP_OP_FLUSH ? 0 : ev->nr_sectors;
+	r->req.done = NULL;
 	r->give_up = 0;
 	v->stats.reqs_in++;
 	err = td_vbd_check_request(v, ev);

@@ -16,25 +16,27 @@ static struct json_object *td_stats_pair(uint64_t a, uint64_t b)
 	return pair;
 }
 
-static struct json_object *td_stats_image(const struct td_vbd *v)
+static void td_stats_image(struct json_object *images, const char *name,
+			   const struct td_driver *drv, void *priv,
+			   const struct td_vbd_stats *stats)
 {
 	struct json_object *image = json_object_new_object();
 	struct json_object *driver = json_object_new_object();
 
-	json_object_object_add(image, "name", json_object_new_string(v->name));
-	json_object_object_add(image, "hits", td_stats_pair(v->stats.secs[0],
-							    v->stats.secs[1]));
-	json_object_object_add(image, "fail", td_stats_pair(v->stats.fail[0],
-							    v->stats.fail[1]));
+	json_object_object_add(image, "name", json_object_new_string(name));
+	json_object_object_add(image, "hits", td_stats_pair(stats->secs[0],
+							    stats->secs[1]));
+	json_object_object_add(image, "fail", td_stats_pair(stats->fail[0],
+							    stats->fail[1]));
 	json_object_object_add(driver, "type",
-			       json_object_new_int(td_driver_index(v->drv)));
+			       json_object_new_int(td_driver_index(drv)));
 	json_object_object_add(driver, "name",
-			       json_object_new_string(v->drv->name));
+			       json_object_new_string(drv->name));
 	json_object_object_add(driver, "status", NULL);
 	json_object_object_add(image, "driver", driver);
-	if (v->drv->stats)
-		v->drv->stats(v->priv, image);
-	return image;
+	if (drv->stats)
+		drv->stats(priv, image);
+	json_object_array_add(images, image);
 }
 
 static struct json_object *td_stats_vbd(const struct td_vbd *v)
@@ -42,12 +44,22 @@ static struct json_object *td_stats_vbd(const struct td_vbd *v)
 	struct json_object *obj = json_object_new_object();
 	struct json_object *images = json_object_new_array();
 	struct json_object *tap = json_object_new_object();
+	const struct td_vbd_stats second = {
+		.secs = { 0, v->stats.second_secs },
+		.fail = { 0, v->more.failed },
+	};
+	bool mirror = v->more.flags & TD_CTL_SECONDARY &&
+		      !(v->more.flags & TD_CTL_STANDBY);
 
 	json_object_object_add(obj, "name", json_object_new_string(v->name));
 	json_object_object_add(obj, "secs", td_stats_pair(v->stats.secs[0],
 							  v->stats.secs[1]));
 	if (v->drv)
-		json_object_array_add(images, td_stats_image(v));
+		td_stats_image(images, td_second_image(v), v->drv, v->priv,
+			       &v->stats);
+	if (v->second.drv)
+		td_stats_image(images, v->more.second, v->second.drv,
+			       v->second.priv, &second);
 	json_object_object_add(obj, "images", images);
 	json_object_object_add(tap, "minor", json_object_new_int(v->minor));
 	json_object_object_add(tap, "reqs", td_stats_pair(v->stats.reqs_in,
@@ -56,9 +68,9 @@ static struct json_object *td_stats_vbd(const struct td_vbd *v)
 							   v->stats.xfers));
 	json_object_object_add(obj, "tap", tap);
 	json_object_object_add(obj, "FIXME_enospc_redirect_count",
-			       json_object_new_int(0));
+			       json_object_new_uint64(v->stats.redirects));
 	json_object_object_add(obj, "nbd_mirror_failed",
-			       json_object_new_int(0));
+			       json_object_new_int(mirror && v->more.failed));
 	return obj;
 }
 

@@ -50,6 +50,7 @@ struct td_disk_info {
  * @nr_sectors: length in sectors of 512 bytes, not 0 but for FLUSH (checked)
  * @vbd: the disk
  * @mapped: callback of td_req_map()
+ * @done: of the core: told the end in place of the kernel, see second.c
  * @next: for the driver's own lists
  * @priv: for the driver
  */
@@ -60,6 +61,7 @@ struct td_req {
 	uint32_t nr_sectors;
 	struct td_vbd *vbd;
 	void (*mapped)(struct td_req *req, int error);
+	void (*done)(struct td_req *req, int error, bool retry);
 	struct td_req *next;
 	void *priv[4];
 };
@@ -114,6 +116,25 @@ int td_vbd_file_add(struct td_vbd *vbd, int fd);
  * @index: as returned by td_vbd_file_add()
  */
 void td_vbd_file_del(struct td_vbd *vbd, int index);
+
+/**
+ * struct td_below - where an image that is being opened has its parents
+ * @dirs: folders in which they may be, separated by colons, besides its own;
+ *	empty: those of the environment
+ * @dev: disk of another tap that stands for all of them, or empty
+ */
+struct td_below {
+	char dirs[8192];
+	char dev[256];
+};
+
+/**
+ * td_vbd_below() - what is special about the parents of an image
+ * @vbd: disk that opens it
+ *
+ * Return: never NULL; valid until the disk is closed.
+ */
+const struct td_below *td_vbd_below(const struct td_vbd *vbd);
 
 enum td_io_op {
 	TD_IO_READ,
@@ -184,5 +205,18 @@ extern const struct td_driver td_driver_aio;
 extern const struct td_driver td_driver_null;
 extern const struct td_driver td_driver_ram;
 extern const struct td_driver td_driver_vhd;
+
+/**
+ * td_vhd_standby() - can a VHD take what no longer fits into another image?
+ * @path: the VHD
+ * @dirs: folders for its parents, as in struct td_below
+ * @primary: path of the other image, which must be its parent
+ * @raw: which is no VHD
+ * @used: set if there is data in it already
+ *
+ * Return: 0, or -errno with a message.
+ */
+int td_vhd_standby(const char *path, const char *dirs, const char *primary,
+		   bool raw, bool *used);
 
 #endif /* TD_DRIVER_H */

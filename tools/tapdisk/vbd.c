@@ -172,6 +172,7 @@ int td_vbd_attach(int minor)
 		return -ENOMEM;
 	v->minor = minor;
 	v->state = TD_CTL_CLOSED;
+	v->standby_fd = -1;
 	v->work.fn = td_vbd_work;
 	v->poll.fn = td_vbd_poll;
 	v->retry_timer.fn = td_vbd_retry_timer;
@@ -229,32 +230,47 @@ static int td_vbd_check_image(const struct td_vbd *v, const char *name,
 	return 0;
 }
 
-static int td_vbd_open_image(struct td_vbd *v, const char *name,
-			     unsigned int flags)
+int td_image_open(struct td_vbd *v, const char *name, unsigned int flags,
+		  struct td_image *image)
 {
-	const struct td_driver *drv;
-	struct td_disk_info image;
 	const char *path;
-	void *priv;
 	int err;
 
-	drv = td_driver_find(name, &path);
-	if (!drv)
+	memset(image, 0, sizeof(*image));
+	image->drv = td_driver_find(name, &path);
+	if (!image->drv)
 		return -EINVAL;
-	memset(&image, 0, sizeof(image));
-	err = drv->open(v, path, flags, &image, &priv);
+	err = image->drv->open(v, path, flags, &image->info, &image->priv);
 	if (err) {
 		td_err("%s: %s", name, strerror(-err));
-		return err;
+		image->drv = NULL;
 	}
-	err = td_vbd_check_image(v, name, &image);
+	return err;
+}
+
+static int td_vbd_open_image(struct td_vbd *v, const char *name,
+			     unsigned int flags, const struct td_vbd_more *more)
+{
+	const char *leaf = name;
+	struct td_image image;
+	int err;
+
+	err = td_second_prepare(v, name, flags, more, &leaf);
+	if (!err)
+		err = td_image_open(v, leaf, flags, &image);
+	if (err)
+		return err;
+	err = td_vbd_check_image(v, leaf, &image.info);
+	if (!err)
+		err = td_second_open(v, leaf, flags, more, &image.info);
 	if (err) {
-		drv->close(priv);
+		image.drv->close(image.priv);
 		return err;
 	}
-	v->drv = drv;
-	v->priv = priv;
-	v->image = image;
+	v->drv = image.drv;
+	v->priv = image.priv;
+	v->image = image.info;
+	v->more = *more;
 	if (name != v->name)
 		strcpy(v->name, name);
 	return 0;
@@ -270,6 +286,7 @@ static int td_vbd_close_image(struct td_vbd *v)
 	if (err)
 		td_err("tap %d: closing %s: %s", v->minor, v->name,
 		       strerror(-err));
+	td_second_close(v);
 	v->drv = NULL;
 	v->priv = NULL;
 	return err;
@@ -312,8 +329,9 @@ static int td_vbd_create(struct td_vbd *v)
 }
 
 int td_vbd_open(struct td_vbd *v, const char *name, unsigned int flags,
-		unsigned int timeout)
+		unsigned int timeout, const struct td_vbd_more *more)
 {
+	struct td_vbd_more all = { };
 	int err;
 
 	if (v->created || v->drv || v->op_done) {
@@ -323,7 +341,10 @@ int td_vbd_open(struct td_vbd *v, const char *name, unsigned int flags,
 	v->open_flags = flags;
 	v->timeout = timeout ? timeout : TD_VBD_REQ_TIMEOUT;
 	memset(&v->stats, 0, sizeof(v->stats));
-	err = td_vbd_open_image(v, name, flags);
+	if (more)
+		all = *more;
+	td_second_take_over(name, &all);
+	err = td_vbd_open_image(v, name, flags, &all);
 	if (err)
 		return err;
 	v->state = 0;
@@ -396,8 +417,10 @@ void td_vbd_pause(struct td_vbd *v, void (*done)(void *arg, int error),
 	td_vbd_drain(v, td_vbd_paused);
 }
 
-int td_vbd_resume(struct td_vbd *v, const char *name, unsigned int flags)
+int td_vbd_resume(struct td_vbd *v, const char *name, unsigned int flags,
+		  const struct td_vbd_more *more)
 {
+	struct td_vbd_more next = { };
 	int err;
 
 	if (!(v->state & TD_CTL_PAUSED) || v->op_done) {
@@ -410,12 +433,25 @@ int td_vbd_resume(struct td_vbd *v, const char *name, unsigned int flags)
 		return -EINVAL;
 	}
 	flags |= v->open_flags;
-	err = td_vbd_open_image(v, *name ? name : v->name, flags);
+	if (!*name)
+		next = v->more;
+	if (more && more->flags & TD_CTL_REUSE_PRT) {
+		next.flags |= TD_CTL_REUSE_PRT;
+		next.parent = more->parent;
+	}
+	if (more && more->flags & ~TD_CTL_REUSE_PRT) {
+		next.flags &= TD_CTL_REUSE_PRT;
+		next.flags |= more->flags;
+		strcpy(next.second, more->second);
+		next.failed = more->failed;
+	}
+	err = td_vbd_open_image(v, *name ? name : v->name, flags, &next);
 	if (err) {
 		v->state |= TD_CTL_RESUME_FAILED;
 		return err;
 	}
 	v->open_flags = flags;
+	v->redirecting = false;
 	v->state &= ~(TD_CTL_PAUSED | TD_CTL_RESUME_FAILED);
 	if (*name)
 		td_ring->set_name(v->minor, v->name);
@@ -439,6 +475,7 @@ static void td_vbd_closed(struct td_vbd *v)
 		v->reqs[i].state = TD_VREQ_IDLE;
 	v->state = TD_CTL_CLOSED;
 	v->name[0] = '\0';
+	memset(&v->more, 0, sizeof(v->more));
 	td_info("tap %d: closed", v->minor);
 	td_vbd_op_end(v, err);
 }
@@ -513,6 +550,7 @@ void td_vbd_detach(struct td_vbd *v, void (*done)(void *arg, int error),
 		;
 	*p = v->next;
 	td_work_cancel(&v->work);
+	td_work_cancel(&v->waiting_work);
 	td_timer_stop(&v->retry_timer);
 	td_timer_stop(&v->drain_timer);
 	td_timer_stop(&v->close_timer);

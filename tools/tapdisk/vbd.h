@@ -5,7 +5,8 @@
  *
  * Life: attach (ring open) - open (image open, disk created) - pause, resume
  * (image closed and opened again, disk stays) - close (disk removed, image
- * closed) - detach. vbd.c has the life, req.c the requests.
+ * closed) - detach. vbd.c has the life, req.c the requests, second.c what
+ * there is besides the image.
  *
  * A request belongs to one of: the kernel (IDLE, or MAPPED while the kernel
  * transfers its data), the driver (DRIVER), a command to the kernel that
@@ -41,6 +42,7 @@ enum td_vreq_state {
  * @req: what the driver sees
  * @state: whose it is
  * @map_end: MAPPED: ends by itself if the transfer succeeds
+ * @map_done: MAPPED: the driver is through with it if the transfer succeeds
  * @tag: number at the kernel
  * @error: failed list: result of the transfer
  * @give_up: td_now() at which it is not tried again, 0: not tried again yet
@@ -50,6 +52,7 @@ struct td_vreq {
 	struct td_req req;
 	enum td_vreq_state state;
 	bool map_end;
+	bool map_done;
 	uint32_t tag;
 	int error;
 	int64_t give_up;
@@ -74,6 +77,8 @@ struct td_vreq_list {
  * @fail: READ and WRITE ended with an error
  * @events: wakeups by the ring
  * @xfers: XFER calls
+ * @second_secs: sectors of WRITE that the mirror has
+ * @redirects: requests sent to the second image as the first was full
  */
 struct td_vbd_stats {
 	uint64_t reqs_in;
@@ -82,6 +87,34 @@ struct td_vbd_stats {
 	uint64_t fail[2];
 	uint64_t events;
 	uint64_t xfers;
+	uint64_t second_secs;
+	uint64_t redirects;
+};
+
+/**
+ * struct td_image - an open image
+ * @drv: its driver, NULL: none is open
+ * @priv: the driver's data
+ * @info: what it can do
+ */
+struct td_image {
+	const struct td_driver *drv;
+	void *priv;
+	struct td_disk_info info;
+};
+
+/**
+ * struct td_vbd_more - what belongs to a disk besides its image
+ * @flags: TD_CTL_REUSE_PRT, TD_CTL_SECONDARY, TD_CTL_STANDBY
+ * @second: "type:path" of the second image; empty: one that has failed
+ * @parent: minor of the tap whose disk stands for the parents
+ * @failed: the second image is not used any more
+ */
+struct td_vbd_more {
+	unsigned int flags;
+	char second[TD_CTL_PATH_MAX];
+	unsigned int parent;
+	bool failed;
 };
 
 /**
@@ -95,6 +128,14 @@ struct td_vbd_stats {
  * @name: "type:path" of the image, empty before the first open
  * @open_flags: TD_OPEN_*
  * @timeout: seconds for which a request is tried again
+ * @more: what belongs to the disk besides the image
+ * @below: parents of the image that is being opened
+ * @second: the mirror, if there is one
+ * @standby_fd: the standby that is not used yet, locked, or -1
+ * @redirecting: the second image is about to become the image
+ * @waiting: changes that wait until the mirror has those before them
+ * @waiting_tail: where the next goes
+ * @waiting_work: starts them
  * @drv: driver of the image, NULL while none is open
  * @priv: the driver's data
  * @info: what the disk was created with
@@ -139,6 +180,14 @@ struct td_vbd {
 	char name[TD_CTL_PATH_MAX];
 	unsigned int open_flags;
 	unsigned int timeout;
+	struct td_vbd_more more;
+	struct td_below below;
+	struct td_image second;
+	int standby_fd;
+	bool redirecting;
+	struct td_req *waiting;
+	struct td_req **waiting_tail;
+	struct td_work waiting_work;
 	const struct td_driver *drv;
 	void *priv;
 	struct td_disk_info info;
@@ -199,11 +248,12 @@ int td_vbd_attach(int minor);
  * @name: "type:path"
  * @flags: TD_OPEN_*
  * @timeout: seconds for which a request is tried again, 0 for the default
+ * @more: what to open besides, or NULL
  *
  * Return: 0 or -errno: -EALREADY if an image is open.
  */
 int td_vbd_open(struct td_vbd *vbd, const char *name, unsigned int flags,
-		unsigned int timeout);
+		unsigned int timeout, const struct td_vbd_more *more);
 
 /**
  * td_vbd_pause() - hold requests and close the image
@@ -219,10 +269,13 @@ void td_vbd_pause(struct td_vbd *vbd, void (*done)(void *arg, int error),
  * @vbd: disk
  * @name: new "type:path", or empty for the old one
  * @flags: TD_OPEN_* in addition to those of the open
+ * @more: what to open besides, or NULL: with the old image what it had, with
+ *	a new one nothing
  *
  * Return: 0 or -errno.
  */
-int td_vbd_resume(struct td_vbd *vbd, const char *name, unsigned int flags);
+int td_vbd_resume(struct td_vbd *vbd, const char *name, unsigned int flags,
+		  const struct td_vbd_more *more);
 
 /**
  * td_vbd_close() - remove the disk and close the image
@@ -280,6 +333,91 @@ void td_vbd_submit_all(struct td_vbd *vbd, struct td_vreq_list *list);
  * @timer: retry_timer of a disk
  */
 void td_vbd_retry_timer(struct td_timer *timer);
+
+/**
+ * td_image_open() - open an image
+ * @vbd: its disk
+ * @name: "type:path"
+ * @flags: TD_OPEN_*
+ * @image: filled in
+ *
+ * Return: 0, or -errno with a message.
+ */
+int td_image_open(struct td_vbd *vbd, const char *name, unsigned int flags,
+		  struct td_image *image);
+
+/*
+ * second.c, for vbd.c and req.c.
+ */
+
+/* Where the nodes of disks are; where there is something to write down. */
+extern const char *td_dev_dir;
+extern const char *td_run_dir;
+
+/**
+ * td_second_take_over() - see what became of the second image before
+ * @name: "type:path" of the image; that of the mirror if it took its place
+ * @more: changed: a mirror without a name is one that has failed
+ */
+void td_second_take_over(const char *name, struct td_vbd_more *more);
+
+/**
+ * td_second_prepare() - check what is to be opened besides an image
+ * @vbd: disk
+ * @name: "type:path" of the image
+ * @flags: TD_OPEN_*
+ * @more: what else
+ * @image: set to the image to open: @name, or the standby in its place
+ *
+ * Return: 0, or -errno with a message.
+ */
+int td_second_prepare(struct td_vbd *vbd, const char *name, unsigned int flags,
+		      const struct td_vbd_more *more, const char **image);
+
+/**
+ * td_second_open() - open what belongs to an image that was opened
+ * @vbd: disk
+ * @name: "type:path" of the image
+ * @flags: TD_OPEN_*
+ * @more: what else
+ * @info: what the image can do, cut to what both can do
+ *
+ * Return: 0, or -errno with a message.
+ */
+int td_second_open(struct td_vbd *vbd, const char *name, unsigned int flags,
+		   const struct td_vbd_more *more, struct td_disk_info *info);
+
+/**
+ * td_second_close() - opposite of td_second_open()
+ * @vbd: disk
+ */
+void td_second_close(struct td_vbd *vbd);
+
+/**
+ * td_second_image() - which image is the leaf
+ * @vbd: disk
+ *
+ * Return: "type:path", the disk's name or that of its standby.
+ */
+const char *td_second_image(const struct td_vbd *vbd);
+
+/**
+ * td_second_submit() - submit a request to the image and to what it has
+ * @vbd: disk
+ * @req: request, in state DRIVER
+ */
+void td_second_submit(struct td_vbd *vbd, struct td_req *req);
+
+/**
+ * td_second_redirect() - let the second image take the place of a full one
+ * @vbd: disk
+ * @req: request that failed, to be submitted again after it
+ * @error: with what
+ *
+ * Return: false if that cannot be; the request is as it was.
+ */
+bool td_second_redirect(struct td_vbd *vbd, const struct td_req *req,
+			int error);
 
 /**
  * td_driver_find() - find a driver

@@ -21,8 +21,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
+#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -100,14 +102,23 @@ static void td_vhd_submit(void *priv, struct td_req *req)
 	td_vhd_start(vhd, req);
 }
 
-/* Can 512 bytes be read past the page cache, at any multiple of 512? */
+/*
+ * Can 512 bytes be read past the page cache, at any multiple of 512? A device
+ * may be the disk of another tap: it is not waited for.
+ */
 static void td_vhd_try_direct(int fd)
 {
 	int flags = fcntl(fd, F_GETFL);
+	int size;
 	void *buf;
 
 	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_DIRECT))
 		return;
+	if (!ioctl(fd, BLKSSZGET, &size)) {
+		if (size > (int)VHD_SECTOR)
+			fcntl(fd, F_SETFL, flags);
+		return;
+	}
 	if (!posix_memalign(&buf, 4096, 4096)) {
 		if (pread(fd, (char *)buf + VHD_SECTOR, VHD_SECTOR,
 			  VHD_SECTOR) >= 0) {
@@ -234,23 +245,71 @@ static void td_vhd_message(void *opaque, const char *text)
 	td_err("%s", text);
 }
 
+int td_vhd_standby(const char *path, const char *dirs, const char *primary,
+		   bool raw, bool *used)
+{
+	const struct vhd_ctx ctx = {
+		.message = td_vhd_message,
+		.parent_dirs = dirs,
+	};
+	const struct vhd_image *parent;
+	struct vhd_image *image;
+	struct stat st;
+	uint32_t i;
+	int ret;
+
+	/* All of them are locked: the sizes and blocks are what they are. */
+	ret = vhd_open(&ctx, path, VHD_OPEN_LOCK | VHD_OPEN_PARENTS, &image);
+	if (ret)
+		return ret;
+	parent = image->parent;
+	if (stat(primary, &st)) {
+		ret = -errno;
+		td_err("%s: %s", primary, strerror(-ret));
+	} else if (!parent || parent->dev != st.st_dev ||
+		   parent->ino != st.st_ino || parent->raw != raw) {
+		td_err("%s cannot stand by for %s: must be a VHD whose parent that is; its parent is %s",
+		       path, primary, parent ? parent->path : "none");
+		ret = -EINVAL;
+	} else if (image->sectors != parent->sectors) {
+		td_err("%s cannot stand by for %s: it has %llu sectors, must have %llu",
+		       path, primary, (unsigned long long)image->sectors,
+		       (unsigned long long)parent->sectors);
+		ret = -EINVAL;
+	}
+	*used = false;
+	for (i = 0; !ret && i < image->nr_blocks; i++)
+		if (image->bat[i] != VHD_BAT_UNUSED)
+			*used = true;
+	vhd_close(image);
+	return ret;
+}
+
 static int td_vhd_open(struct td_vbd *vbd, const char *path,
 		       unsigned int flags, struct td_disk_info *info,
 		       void **priv)
 {
+	const struct td_below *below = td_vbd_below(vbd);
 	const struct vhd_ctx ctx = {
 		.message = td_vhd_message,
-		.parent_dirs = getenv("TAPDISK_VHD_PARENTS"),
+		.parent_dirs = *below->dirs ? below->dirs :
+			       getenv("TAPDISK_VHD_PARENTS"),
 	};
 	bool rw = !(flags & TD_OPEN_RDONLY);
 	struct vhd_image *leaf;
 	struct td_vhd *vhd;
 	int ret;
 
-	ret = vhd_open(&ctx, path, VHD_OPEN_LOCK | VHD_OPEN_PARENTS |
+	ret = vhd_open(&ctx, path, VHD_OPEN_LOCK |
+		       (*below->dev ? 0 : VHD_OPEN_PARENTS) |
 		       (rw ? VHD_OPEN_RDWR : 0), &leaf);
 	if (ret)
 		return ret;
+	ret = *below->dev ? vhd_parent_stand_in(leaf, below->dev) : 0;
+	if (ret) {
+		vhd_close(leaf);
+		return ret;
+	}
 	vhd = calloc(1, sizeof(*vhd));
 	if (vhd)
 		vhd->layer = calloc(vhd_depth(leaf), sizeof(*vhd->layer));
@@ -311,6 +370,16 @@ static bool td_vhd_update_batmap(struct td_vhd *vhd)
 	return changed;
 }
 
+/* Without space it stays as a crash leaves it, and that is good as well. */
+static int td_vhd_close_full(struct td_vhd *vhd, int error)
+{
+	if (error != -ENOSPC && error != -EDQUOT)
+		return error;
+	td_warn("%s: no space to bring its metadata up to date at close",
+		td_vhd_leaf(vhd)->path);
+	return 0;
+}
+
 static int td_vhd_close_rw(struct td_vhd *vhd)
 {
 	struct vhd_image *leaf = vhd->layer[0].image;
@@ -328,7 +397,7 @@ static int td_vhd_close_rw(struct td_vhd *vhd)
 	    td_vhd_update_batmap(vhd)) {
 		ret = vhd_batmap_write(leaf);
 		if (ret)
-			return ret;
+			return td_vhd_close_full(vhd, ret);
 	}
 	if (vhd->space_end == leaf->footer_off)
 		return 0;
@@ -343,7 +412,7 @@ static int td_vhd_close_rw(struct td_vhd *vhd)
 		if (leaf->bat[i] != VHD_BAT_UNUSED && end > leaf->data_end)
 			leaf->data_end = end;
 	}
-	return vhd_trim(leaf);
+	return td_vhd_close_full(vhd, vhd_trim(leaf));
 }
 
 static int td_vhd_close(void *priv)
