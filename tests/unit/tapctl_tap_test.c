@@ -140,9 +140,17 @@ static void tapctl_create_options(void **state)
 			 0);
 	assert_non_null(strstr(tapctl_read(f, "log"),
 			       "OPEN 0 vhd:/a/x flags=0x3e2 prt=7 timeout=65535 secondary=vhd:/b\n"));
-	/* What there is to know for a recovery; -e cannot be had again. */
+	/* What there is to know for a recovery. */
 	assert_string_equal(tapctl_read(f, "run/tap0.opened"),
-			    "flags=0x3a2 timeout=65535 paused=0 secondary=vhd:/b\n");
+			    "flags=0x3e2 timeout=65535 paused=0 parent=7 secondary=vhd:/b\n");
+	assert_int_equal(RUN(f, "create", "-a", "vhd:/a/x", "-s"), EINVAL);
+	assert_non_null(strstr(f->err, "-s: needs"));
+	assert_int_equal(RUN(f, "create", "-a", "vhd:/a/x", "-2", "/b"),
+			 EINVAL);
+	assert_non_null(strstr(f->err, "-2 /b: not of the form"));
+	assert_int_equal(RUN(f, "create", "-a", "vhd:/a/x", "-2", "vhd:/a/x"),
+			 EINVAL);
+	assert_non_null(strstr(f->err, "another image"));
 }
 
 /* The steps of the newer block-tap. */
@@ -432,7 +440,19 @@ static void tapctl_pause(void **state)
 			     "vhd:/a/new", "-2", "vhd:/b"), 0);
 	assert_non_null(strstr(tapctl_read(f, "log"),
 			       "RESUME 0 vhd:/a/new flags=0x80 prt=0 timeout=0 secondary=vhd:/b\n"));
-	assert_non_null(strstr(tapctl_read(f, "run/tap0.opened"), "paused=0"));
+	assert_string_equal(tapctl_read(f, "run/tap0.opened"),
+			    "flags=0x80 timeout=0 paused=0 parent=0 secondary=vhd:/b\n");
+	/* A mirror takes the place of a standby, a new image that of all. */
+	tapctl_write(f, "run/tap0.opened",
+		     "flags=0x3c0 timeout=0 paused=1 parent=7 secondary=vhd:/b\n");
+	assert_int_equal(RUN(f, "unpause", "-p", pid, "-m", "0", "-2",
+			     "vhd:/c"), 0);
+	assert_string_equal(tapctl_read(f, "run/tap0.opened"),
+			    "flags=0x2c0 timeout=0 paused=0 parent=7 secondary=vhd:/c\n");
+	assert_int_equal(RUN(f, "unpause", "-p", pid, "-m", "0", "-a",
+			     "vhd:/a/new"), 0);
+	assert_string_equal(tapctl_read(f, "run/tap0.opened"),
+			    "flags=0x200 timeout=0 paused=0 parent=0 secondary=\n");
 	tapctl_write(f, "fail.RESUME", "2");
 	assert_int_equal(RUN(f, "unpause", "-p", pid, "-m", "0"), ENOENT);
 	assert_non_null(strstr(f->err, "cannot unpause minor 0"));
@@ -514,10 +534,37 @@ static void tapctl_recover_flags(void **state)
 	assert_int_equal(system("mkdir -p $TAPCTL_FAKE_ROOT/sys/dev/block/252:0"), 0);
 	tapctl_write(f, "sys/dev/block/252:0/ro", "1\n");
 	tapctl_write(f, "run/tap0.opened",
-		     "flags=0x280 timeout=9 paused=0 secondary=vhd:/b c\n");
+		     "flags=0x2c0 timeout=9 paused=0 parent=7 secondary=vhd:/b c\n");
 	assert_int_equal(RUN(f, "recover", "-m", "0"), 0);
 	assert_non_null(strstr(tapctl_read(f, "log"),
-			       "OPEN 0 vhd:/a/x flags=0x282 prt=0 timeout=9 secondary=vhd:/b c\n"));
+			       "OPEN 0 vhd:/a/x flags=0x2c2 prt=7 timeout=9 secondary=vhd:/b c\n"));
+}
+
+/* What a mirror that failed has is old: no tapdisk gets its name again. */
+static void tapctl_recover_nomirror(void **state)
+{
+	struct tapctl_fake *f = *state;
+	int *pids, i;
+	char pid[16];
+
+	tapctl_tap(f, 0, "vhd:/a/x", "waiting", 0);
+	tapctl_write(f, "run/tap0.nomirror", "%s", "");
+	for (i = 0; i < 2; i++) {
+		tapctl_write(f, "run/tap0.opened",
+			     "flags=0x80 timeout=0 paused=0 parent=0 secondary=vhd:/b\n");
+		assert_int_equal(RUN(f, "recover", "-m", "0"), 0);
+		assert_string_equal(tapctl_read(f, "run/tap0.opened"), i ?
+				    "flags=0x80 timeout=0 paused=0 parent=0 secondary=vhd:/b\n" :
+				    "flags=0x80 timeout=0 paused=0 parent=0 secondary=\n");
+	}
+	assert_non_null(strstr(tapctl_read(f, "log"),
+			       "OPEN 0 vhd:/a/x flags=0x80 prt=0 timeout=0 secondary=\n"));
+	/* Nor does a tap that is opened anew know of it. */
+	assert_int_equal(tap_list_sockets(&f->env, &pids), 1);
+	snprintf(pid, sizeof(pid), "%d", pids[0]);
+	free(pids);
+	assert_int_equal(RUN(f, "close", "-p", pid, "-m", "0"), 0);
+	assert_false(tapctl_exists(f, "run/tap0.nomirror"));
 }
 
 static void tapctl_recover_not(void **state)
@@ -533,7 +580,7 @@ static void tapctl_recover_not(void **state)
 	/* Paused: its image is being changed by somebody. */
 	tapctl_tap(f, 0, "vhd:/a/x", "waiting", 0);
 	tapctl_write(f, "run/tap0.opened",
-		     "flags=0 timeout=0 paused=1 secondary=\n");
+		     "flags=0 timeout=0 paused=1 parent=0 secondary=\n");
 	assert_int_equal(RUN(f, "recover", "-m", "0"), EBUSY);
 	assert_non_null(strstr(f->err, "it is paused"));
 	tapctl_write(f, "run/tap0.opened", "what?");
@@ -633,6 +680,7 @@ int main(void)
 		TEST(tapctl_stats_bad),
 		TEST(tapctl_recover),
 		TEST(tapctl_recover_flags),
+		TEST(tapctl_recover_nomirror),
 		TEST(tapctl_recover_not),
 		TEST(tapctl_recover_locked),
 		TEST(tapctl_recover_all),

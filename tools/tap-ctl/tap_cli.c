@@ -210,10 +210,10 @@ static int tap_cli_recover(const struct tap_env *env, const struct tap_opts *o)
 #define TAP_HELP_OPEN \
 	"  -R         read-only\n" \
 	"  -D         through the page cache, not with O_DIRECT\n" \
-	"  -e minor   share the parents of this tap, which has the same tapdisk\n" \
+	"  -e minor   read the parents through the disk of this tap\n" \
 	"  -r         cache what is read from the parents in the image\n" \
-	"  -2 path    write to this second image as well, or:\n" \
-	"  -s         write to the second image when the first has no space\n" \
+	"  -2 image   mirror: write to this image, type:path, as well, or:\n" \
+	"  -s         use the second image when the first has no space\n" \
 	"  -t sec     request timeout in seconds, 1..65535\n"
 
 /* In the order in which help tells them. check is not run like the others. */
@@ -236,7 +236,7 @@ static const struct tap_verb tap_verbs[] = {
 	  "  -m minor   number of the tap\n",
 	  tap_cli_free },
 	{ "create", "a:d:RDe:r2:st:", "a", false,
-	  "-a type:path [-d device] [-R] [-D] [-e minor] [-r] [-2 path [-s]] [-t sec]",
+	  "-a type:path [-d device] [-R] [-D] [-e minor] [-r] [-2 type:path [-s]] [-t sec]",
 	  "Allocate, spawn, attach and open; print the path of the disk.\n"
 	  TAP_HELP_IMAGE TAP_HELP_DEVICE TAP_HELP_OPEN,
 	  tap_cli_create },
@@ -258,7 +258,7 @@ static const struct tap_verb tap_verbs[] = {
 	  TAP_HELP_TAP,
 	  tap_cli_detach },
 	{ "open", "p:m:a:RDe:r2:st:", "pma", false,
-	  "-p pid -m minor -a type:path [-R] [-D] [-e minor] [-r] [-2 path [-s]] [-t sec]",
+	  "-p pid -m minor -a type:path [-R] [-D] [-e minor] [-r] [-2 type:path [-s]] [-t sec]",
 	  "Open an image and create the disk.\n"
 	  TAP_HELP_TAP TAP_HELP_IMAGE TAP_HELP_OPEN,
 	  tap_cli_open },
@@ -274,11 +274,11 @@ static const struct tap_verb tap_verbs[] = {
 	  "  -t sec     seconds to wait for the requests (default: 120)\n",
 	  tap_cli_pause },
 	{ "unpause", "p:m:a:2:", "pm", false,
-	  "-p pid -m minor [-a type:path] [-2 path]",
+	  "-p pid -m minor [-a type:path] [-2 type:path]",
 	  "Opposite of pause.\n"
 	  TAP_HELP_TAP
 	  "  -a args    open this image instead: its type, a colon, its path\n"
-	  "  -2 path    with this second image\n",
+	  "  -2 image   with this mirror: its type, a colon, its path\n",
 	  tap_cli_unpause },
 	{ "stats", "p:m:", "pm", true, "-p pid -m minor [--json]",
 	  "Print statistics.\n"
@@ -443,6 +443,14 @@ static int tap_cli_check_opts(const struct tap_verb *v,
 		td_err("-a is missing");
 	else if (o->args && (o->args[0] == ':' || !strchr(o->args, ':')))
 		td_err("-a %s: not of the form type:path", o->args);
+	else if (o->secondary && (o->secondary[0] == ':' ||
+				  !strchr(o->secondary, ':')))
+		td_err("-2 %s: not of the form type:path", o->secondary);
+	else if (o->secondary && o->args && !strcmp(o->secondary, o->args))
+		td_err("-2 %s: must be another image than that of -a",
+		       o->secondary);
+	else if (o->flags & TD_CTL_STANDBY && !o->secondary)
+		td_err("-s: needs the second image, -2 type:path");
 	else if (o->device && (o->device[0] != '/' ||
 			       strlen(o->device) >= PATH_MAX))
 		td_err("-d %s: not an absolute path of at most %d characters",

@@ -228,16 +228,21 @@ void tap_spawn_sweep(const struct tap_env *env);
  * @flags: TD_CTL_RDONLY..
  * @timeout: request timeout in seconds, or 0
  * @paused: the tap is paused: its image is somebody else's at the moment
- * @secondary: second image, or empty
+ * @parent: minor of the tap whose disk stands for the parents, or 0
+ * @secondary: second image, or empty; with TD_CTL_SECONDARY: it has failed
  */
 struct tap_record {
 	unsigned int flags;
 	int timeout;
 	bool paused;
+	int parent;
 	char secondary[TD_CTL_PATH_MAX];
 };
 
-/* Return: 0 (all zeros if there is no record), or -errno. */
+/*
+ * Return: 0 (all zeros if there is no record), or -errno. Of a mirror that
+ * failed since then there is the flag, but no name.
+ */
 int tap_record_load(const struct tap_env *env, int minor,
 		    struct tap_record *rec);
 /* Without what is not worth a record, there is none. */

@@ -118,7 +118,7 @@ int tap_image_open(const struct tap_env *env, int pid, int minor,
 		   const struct tap_opts *o, int busy_ms)
 {
 	struct td_ctl_msg msg = { .type = TD_CTL_OPEN, .cookie = minor };
-	struct tap_record rec = { .flags = o->flags & ~TD_CTL_REUSE_PRT };
+	struct tap_record rec = { .flags = o->flags };
 	char text[TAP_TEXT_MAX];
 	int err;
 
@@ -131,6 +131,8 @@ int tap_image_open(const struct tap_env *env, int pid, int minor,
 	}
 	if (o->timeout > 0)
 		rec.timeout = o->timeout;
+	if (o->parent >= 0)
+		rec.parent = o->parent;
 	if (o->secondary)
 		snprintf(rec.secondary, sizeof(rec.secondary), "%s",
 			 o->secondary);
@@ -213,7 +215,15 @@ int tap_image_unpause(const struct tap_env *env, int pid, int minor,
 	if (tap_record_load(env, minor, &rec))
 		return 0;
 	rec.paused = false;
+	/* A new image has nothing of what belonged to the old one. */
+	if (o->args) {
+		rec.flags &= ~(TD_CTL_REUSE_PRT | TD_CTL_SECONDARY |
+			       TD_CTL_STANDBY);
+		rec.parent = 0;
+		rec.secondary[0] = '\0';
+	}
 	if (o->secondary) {
+		rec.flags &= ~TD_CTL_STANDBY;
 		rec.flags |= TD_CTL_SECONDARY;
 		snprintf(rec.secondary, sizeof(rec.secondary), "%s",
 			 o->secondary);

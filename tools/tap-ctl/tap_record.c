@@ -5,6 +5,9 @@
  * tap<minor>.opened beside the control sockets. Most taps have nothing worth
  * a file. A file is replaced as a whole; who reads it sees the old or the new
  * one.
+ *
+ * A tapdisk whose mirror fails makes the file TD_CTL_NOMIRROR: what the mirror
+ * has is old from then on, and it must not be used by the next tapdisk.
  */
 #include "tap_ctl.h"
 
@@ -19,6 +22,12 @@ static void tap_record_path(const struct tap_env *env, int minor, char *path,
 			    size_t size)
 {
 	snprintf(path, size, "%s/tap%d.opened", env->run, minor);
+}
+
+static void tap_record_nomirror(const struct tap_env *env, int minor,
+				char *path, size_t size)
+{
+	snprintf(path, size, "%s/" TD_CTL_NOMIRROR, env->run, minor);
 }
 
 int tap_record_load(const struct tap_env *env, int minor,
@@ -36,14 +45,18 @@ int tap_record_load(const struct tap_env *env, int minor,
 		td_err("cannot read %s: %s", path, strerror(-n));
 		return n;
 	}
-	if (sscanf(text, "flags=%x timeout=%d paused=%d secondary=%n",
-		   &rec->flags, &rec->timeout, &paused, &end) != 3 || !end) {
+	if (sscanf(text, "flags=%x timeout=%d paused=%d parent=%d secondary=%n",
+		   &rec->flags, &rec->timeout, &paused, &rec->parent,
+		   &end) != 4 || !end) {
 		td_err("cannot understand %s", path);
 		return -EINVAL;
 	}
 	rec->paused = paused;
 	text[strcspn(text, "\n")] = '\0';
 	snprintf(rec->secondary, sizeof(rec->secondary), "%.255s", text + end);
+	tap_record_nomirror(env, minor, path, sizeof(path));
+	if (!access(path, F_OK))
+		rec->secondary[0] = '\0';
 	return 0;
 }
 
@@ -63,8 +76,9 @@ int tap_record_save(const struct tap_env *env, int minor,
 	f = fopen(new, "we");
 	if (!f)
 		goto err_errno;
-	fprintf(f, "flags=%#x timeout=%d paused=%d secondary=%s\n", rec->flags,
-		rec->timeout, rec->paused, rec->secondary);
+	fprintf(f, "flags=%#x timeout=%d paused=%d parent=%d secondary=%s\n",
+		rec->flags, rec->timeout, rec->paused, rec->parent,
+		rec->secondary);
 	if (fclose(f) || rename(new, path))
 		goto err_errno;
 	return 0;
@@ -81,5 +95,7 @@ void tap_record_drop(const struct tap_env *env, int minor)
 	char path[PATH_MAX];
 
 	tap_record_path(env, minor, path, sizeof(path));
+	unlink(path);
+	tap_record_nomirror(env, minor, path, sizeof(path));
 	unlink(path);
 }

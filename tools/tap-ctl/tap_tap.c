@@ -157,6 +157,8 @@ static int tap_recover_locked(const struct tap_env *env, int minor)
 	o.args = tap.name;
 	o.flags = rec.flags;
 	o.timeout = rec.timeout;
+	if (rec.flags & TD_CTL_REUSE_PRT)
+		o.parent = rec.parent;
 	if (rec.secondary[0])
 		o.secondary = rec.secondary;
 	if (tap_sysfs_ro(env, minor))
