@@ -276,15 +276,18 @@ static void test_open_flags(void **state)
 		if (1U << bit & (TD_CTL_RDONLY | TD_CTL_NO_O_DIRECT))
 			continue;
 		if (1U << bit & (TD_CTL_REUSE_PRT | TD_CTL_SECONDARY |
-				 TD_CTL_STANDBY))
+				 TD_CTL_STANDBY | TD_CTL_ADD_LCACHE))
 			continue;
 		msg = open_image("null:1M", 1U << bit);
 		assert_int_equal(msg.type, TD_CTL_ERROR);
 		assert_int_equal(msg.u.response.error,
 				 bit < 11 ? EOPNOTSUPP : EINVAL);
 	}
+	msg = open_image("null:1M", TD_CTL_ENCRYPTED);
+	assert_non_null(strstr(msg.u.response.message, "ENCRYPTED"));
 	msg = open_image("null:1M", TD_CTL_ADD_LCACHE);
-	assert_non_null(strstr(msg.u.response.message, "ADD_LCACHE"));
+	assert_int_equal(msg.u.response.error, EINVAL);
+	assert_non_null(strstr(msg.u.response.message, "read cache"));
 	msg = open_image("null:1M", TD_CTL_STANDBY);
 	assert_non_null(strstr(msg.u.response.message, "needs SECONDARY"));
 	/* What else there is reaches the disk. */

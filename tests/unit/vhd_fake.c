@@ -74,8 +74,14 @@ void td_req_map(struct td_req *req, const struct blktap_direct_extent *ext,
 
 void td_req_end(struct td_req *req, int error)
 {
+	void (*done)(struct td_req *req, int error, bool retry) = req->done;
 	struct vfake_req *r = (struct vfake_req *)req;
 
+	if (done) {
+		req->done = NULL;
+		done(req, error, false);
+		return;
+	}
 	if (r->done)
 		abort();
 	r->done = true;
@@ -87,7 +93,7 @@ void td_req_retry(struct td_req *req, int error)
 	struct vfake_req *r = (struct vfake_req *)req;
 	struct vfake_event *event;
 
-	if (r->retries++ == vfake.max_retries) {
+	if (req->done || r->retries++ == vfake.max_retries) {
 		td_req_end(req, error);
 		return;
 	}
@@ -107,6 +113,18 @@ void td_vbd_file_del(struct td_vbd *vbd, int index)
 {
 	(void)vbd;
 	vfake.files[index] = -1;
+}
+
+void td_vbd_hold(struct td_vbd *vbd)
+{
+	(void)vbd;
+	vfake.held++;
+}
+
+void td_vbd_release(struct td_vbd *vbd)
+{
+	(void)vbd;
+	vfake.held--;
 }
 
 const struct td_below *td_vbd_below(const struct td_vbd *vbd)
@@ -254,6 +272,7 @@ void vfake_submit(struct vfake_req *req)
 	req->retries = 0;
 	/* What the driver finds there is not to be relied on. */
 	memset(req->req.priv, 0x5a, sizeof(req->req.priv));
+	req->req.done = NULL;
 	vfake.drv->submit(vfake.priv, &req->req);
 }
 
@@ -281,7 +300,7 @@ int vfake_open(const char *path, unsigned int flags)
 int vfake_close(void)
 {
 	/* The core closes only what is idle; so must the driver be. */
-	if (vfake.nr_events)
+	if (vfake.nr_events || vfake.held)
 		abort();
 	return vfake.drv->close(vfake.priv);
 }
@@ -299,6 +318,7 @@ void vfake_kill(void)
 	vfake_graves[vfake_nr_graves++].events = vfake.events;
 	vfake.events = NULL;
 	vfake.nr_events = 0;
+	vfake.held = 0;
 	vfake.priv = NULL;
 	for (i = 0; i < vfake.nr_files; i++)
 		close(vfake.files[i]);

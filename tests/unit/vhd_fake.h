@@ -35,6 +35,8 @@ struct vfake {
 	void *priv;
 	struct td_disk_info info;
 	struct td_below below;
+	/* td_vbd_hold() without td_vbd_release(). */
+	int held;
 	int files[BLKTAP_DIRECT_FILES_MAX];
 	int nr_files;
 	struct vfake_event *events;

@@ -196,6 +196,7 @@ static int td_conn_check_params(const struct td_ctl_params *params,
 				struct td_vbd_more *more)
 {
 	uint32_t rest = params->flags & ~(TD_CTL_RDONLY | TD_CTL_NO_O_DIRECT |
+					  TD_CTL_ADD_LCACHE |
 					  TD_CTL_MORE_FLAGS);
 	unsigned int i;
 
@@ -223,7 +224,8 @@ static int td_conn_check_params(const struct td_ctl_params *params,
 	}
 	*open_flags = (params->flags & TD_CTL_RDONLY ? TD_OPEN_RDONLY : 0) |
 		      (params->flags & TD_CTL_NO_O_DIRECT ? TD_OPEN_BUFFERED :
-							    0);
+							    0) |
+		      (params->flags & TD_CTL_ADD_LCACHE ? TD_OPEN_CACHE : 0);
 	return 0;
 }
 

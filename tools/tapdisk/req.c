@@ -216,14 +216,23 @@ static void td_vbd_count_error(struct td_vbd *v, const struct td_req *req,
 			(unsigned long long)n);
 }
 
-/* Somebody else of the core gets the request, if he asked for it. */
+void td_vbd_hold(struct td_vbd *v)
+{
+	v->in_driver++;
+}
+
+void td_vbd_release(struct td_vbd *v)
+{
+	v->in_driver--;
+}
+
+/* Somebody else gets the request, if he asked for it. */
 static bool td_req_done(struct td_req *req, int error, bool retry)
 {
 	void (*done)(struct td_req *req, int error, bool retry) = req->done;
 
 	if (!done)
 		return false;
-	td_vreq_to_driver(req->vbd, td_vreq_from_driver(req));
 	req->done = NULL;
 	done(req, error, retry);
 	return true;

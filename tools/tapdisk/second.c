@@ -85,6 +85,10 @@ static int td_second_check(const struct td_vbd *v, const char *name,
 	if (more->flags & TD_CTL_STANDBY && !(more->flags & TD_CTL_SECONDARY))
 		td_err("STANDBY (%#x) needs SECONDARY (%#x) and its image",
 		       TD_CTL_STANDBY, TD_CTL_SECONDARY);
+	else if (flags & TD_OPEN_CACHE && (flags & TD_OPEN_RDONLY ||
+					   strncmp(name, "vhd:", 4)))
+		td_err("%s cannot be a read cache: must be vhd:PATH, and writable",
+		       name);
 	else if (more->flags & TD_CTL_SECONDARY && flags & TD_OPEN_RDONLY)
 		td_err("%s is read-only: a second image (%s) has no use", name,
 		       more->second);

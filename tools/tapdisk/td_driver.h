@@ -50,7 +50,8 @@ struct td_disk_info {
  * @nr_sectors: length in sectors of 512 bytes, not 0 but for FLUSH (checked)
  * @vbd: the disk
  * @mapped: callback of td_req_map()
- * @done: of the core: told the end in place of the kernel, see second.c
+ * @done: told the end in place of the kernel, if not NULL; a request that
+ *	the driver made itself needs one, and cannot be mapped
  * @next: for the driver's own lists
  * @priv: for the driver
  */
@@ -118,6 +119,18 @@ int td_vbd_file_add(struct td_vbd *vbd, int fd);
 void td_vbd_file_del(struct td_vbd *vbd, int index);
 
 /**
+ * td_vbd_hold() - something goes on that no request waits for
+ * @vbd: disk, not closed or paused until td_vbd_release()
+ */
+void td_vbd_hold(struct td_vbd *vbd);
+
+/**
+ * td_vbd_release() - it has ended
+ * @vbd: disk
+ */
+void td_vbd_release(struct td_vbd *vbd);
+
+/**
  * struct td_below - where an image that is being opened has its parents
  * @dirs: folders in which they may be, separated by colons, besides its own;
  *	empty: those of the environment
@@ -177,6 +190,8 @@ void td_io_submit(struct td_io *io);
 #define TD_OPEN_RDONLY		0x1
 /* Do not use O_DIRECT. */
 #define TD_OPEN_BUFFERED	0x2
+/* Write what is read from parents into the image. */
+#define TD_OPEN_CACHE		0x4
 
 /**
  * struct td_driver - an image format

@@ -146,7 +146,7 @@ struct td_vbd_more {
  * @exts: extents of the commands
  * @nr_exts: how many
  * @events: room for events
- * @in_driver: requests in state DRIVER
+ * @in_driver: requests in state DRIVER, and td_vbd_hold()
  * @transfers: transfers that went on at the last XFER
  * @quiet: XFERs since then without any sign of a transfer
  * @held: requests that wait for the end of a pause

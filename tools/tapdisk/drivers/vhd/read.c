@@ -131,6 +131,8 @@ void td_vhd_read(struct td_vhd *vhd, struct td_req *req)
 		sector += nr;
 		left -= nr;
 	}
+	if (vhd->cache)
+		td_vhd_fill_from(vhd, req, nr_ext);
 	td_req_map(req, vhd->ext, nr_ext, TD_MAP_END, td_vhd_fail);
 }
 

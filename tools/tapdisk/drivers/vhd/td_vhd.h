@@ -17,6 +17,8 @@
 #define TD_VHD_STEP	128
 /* Most blocks that one operation deals with at a time. */
 #define TD_VHD_SEGS	512
+/* What is copied from parents to the leaf at a time. */
+#define TD_VHD_FILLS	16
 #define TD_VHD_EXTENTS	(BLKTAP_DIRECT_IO_MAX / VHD_SECTOR)
 
 /* Somebody who waits for something; @fn is called once. */
@@ -109,6 +111,22 @@ struct td_vhd_layer {
 };
 
 /**
+ * struct td_vhd_fill - sectors on their way from a parent to the leaf
+ * @vhd: image
+ * @req: the write; the guest does not know of it
+ * @io: the read before it
+ * @buf: data, NULL: not in use
+ * @queue: changes that wait for it
+ */
+struct td_vhd_fill {
+	struct td_vhd *vhd;
+	struct td_req req;
+	struct td_io io;
+	uint8_t *buf;
+	struct td_vhd_queue queue;
+};
+
+/**
  * struct td_vhd - an open image
  * @vbd: disk
  * @layer: images, leaf first
@@ -142,7 +160,12 @@ struct td_vhd_layer {
  * @nr_bitmaps: how many
  * @max_bitmaps: how many it may be
  * @ext: room to build extents
- * @stats: fdatasyncs, bitmap reads, metadata writes
+ *
+ * @ops: what is under way
+ * @cache: what is read from parents is written into the leaf
+ * @fill: that
+ * @nr_fills: how many
+ * @stats: fdatasyncs, bitmap reads, metadata writes, sectors cached
  */
 struct td_vhd {
 	struct td_vbd *vbd;
@@ -177,10 +200,16 @@ struct td_vhd {
 	unsigned int nr_bitmaps;
 	unsigned int max_bitmaps;
 	struct blktap_direct_extent ext[TD_VHD_EXTENTS];
+
+	struct td_vhd_op *ops;
+	bool cache;
+	struct td_vhd_fill fill[TD_VHD_FILLS];
+	unsigned int nr_fills;
 	struct {
 		uint64_t syncs;
 		uint64_t loads;
 		uint64_t meta_writes;
+		uint64_t filled;
 	} stats;
 };
 
@@ -221,6 +250,8 @@ enum td_vhd_stage {
  * struct td_vhd_op - a request that changes something, or a FLUSH
  * @vhd: image
  * @req: request
+ * @next: next one of the image
+ * @prev: where the pointer to this is
  * @stage: what is going on
  * @pending: parts of it not finished yet
  * @error: first error
@@ -232,6 +263,8 @@ enum td_vhd_stage {
 struct td_vhd_op {
 	struct td_vhd *vhd;
 	struct td_req *req;
+	struct td_vhd_op *next;
+	struct td_vhd_op **prev;
 	enum td_vhd_stage stage;
 	unsigned int pending;
 	int error;
@@ -261,6 +294,15 @@ bool td_vhd_below(const struct td_vhd *vhd, uint32_t block);
 void td_vhd_write(struct td_vhd *vhd, struct td_req *req);
 void td_vhd_flush(struct td_vhd *vhd, struct td_req *req);
 void td_vhd_trim(struct td_vhd *vhd, struct td_req *req);
+
+/* cache.c */
+/* Write what vhd->ext says of a READ and is a parent's into the leaf. */
+void td_vhd_fill_from(struct td_vhd *vhd, const struct td_req *req,
+		      unsigned int nr_ext);
+/* Must a change wait for that? Then it was queued, and is started again. */
+bool td_vhd_fill_wait(struct td_vhd *vhd, struct td_req *req);
+/* The data of a fill; NULL: it is a request of the guest. */
+uint8_t *td_vhd_fill_data(const struct td_vhd *vhd, const struct td_req *req);
 
 /* meta.c */
 void td_vhd_wait_add(struct td_vhd_waits *waits, struct td_vhd_wait *wait);

@@ -336,6 +336,7 @@ static int td_vhd_open(struct td_vbd *vbd, const char *path,
 		td_vhd_free(vhd);
 		return ret;
 	}
+	vhd->cache = rw && flags & TD_OPEN_CACHE;
 	*info = (struct td_disk_info) {
 		.sectors = leaf->sectors,
 		.sector_size = VHD_SECTOR,
@@ -448,6 +449,8 @@ static void td_vhd_stats(void *priv, struct json_object *image)
 			       json_object_new_uint64(vhd->stats.loads));
 	json_object_object_add(status, "meta_writes",
 			       json_object_new_uint64(vhd->stats.meta_writes));
+	json_object_object_add(status, "cached",
+			       json_object_new_uint64(vhd->stats.filled));
 	if (json_object_object_get_ex(image, "driver", &driver))
 		json_object_object_add(driver, "status", status);
 	else

@@ -77,6 +77,11 @@ static struct td_vhd_op *td_vhd_op_alloc(struct td_vhd *vhd,
 	op->nr_segs = nr_segs;
 	for (i = 0; i < nr_segs; i++)
 		op->seg[i].op = op;
+	op->next = vhd->ops;
+	op->prev = &vhd->ops;
+	if (op->next)
+		op->next->prev = &op->next;
+	vhd->ops = op;
 	return op;
 }
 
@@ -87,6 +92,9 @@ static void td_vhd_op_free(struct td_vhd_op *op)
 	for (i = 0; i < op->nr_segs; i++)
 		if (op->seg[i].bitmap)
 			op->seg[i].bitmap->pins--;
+	*op->prev = op->next;
+	if (op->next)
+		op->next->prev = op->prev;
 	free(op);
 }
 
@@ -117,7 +125,7 @@ static void td_vhd_seg_bitmap(struct td_vhd_wait *wait, int error)
 		      error);
 }
 
-static void td_vhd_seg_punched(struct td_io *io, int error)
+static void td_vhd_seg_io_done(struct td_io *io, int error)
 {
 	td_vhd_op_put(io->priv, error);
 }
@@ -338,7 +346,9 @@ static void td_vhd_op_metadata(struct td_vhd *vhd, struct td_vhd_op *op)
 	}
 }
 
-static void td_vhd_op_punch(struct td_vhd *vhd, struct td_vhd_op *op)
+/* Write @data, or with NULL holes. */
+static void td_vhd_op_io(struct td_vhd *vhd, struct td_vhd_op *op,
+			 uint8_t *data)
 {
 	unsigned int i;
 
@@ -349,13 +359,16 @@ static void td_vhd_op_punch(struct td_vhd *vhd, struct td_vhd_op *op)
 			continue;
 		op->pending++;
 		seg->io = (struct td_io) {
-			.op = TD_IO_PUNCH,
+			.op = data ? TD_IO_WRITE : TD_IO_PUNCH,
 			.fd = td_vhd_leaf(vhd)->fd,
+			.buf = data,
 			.len = (size_t)seg->nr * VHD_SECTOR,
 			.off = td_vhd_seg_offset(seg),
-			.done = td_vhd_seg_punched,
+			.done = td_vhd_seg_io_done,
 			.priv = op,
 		};
+		if (data)
+			data += seg->io.len;
 		td_io_submit(&seg->io);
 	}
 }
@@ -463,7 +476,7 @@ static void td_vhd_write_flat(struct td_vhd *vhd, struct td_req *req)
 		.fd = td_vhd_leaf(vhd)->fd,
 		.len = (size_t)req->nr_sectors * VHD_SECTOR,
 		.off = ext.addr,
-		.done = td_vhd_seg_punched,
+		.done = td_vhd_seg_io_done,
 		.priv = op,
 	};
 	td_io_submit(&op->seg[0].io);
@@ -473,13 +486,17 @@ void td_vhd_write(struct td_vhd *vhd, struct td_req *req)
 {
 	bool zeroes = req->op == BLKTAP_OP_WRITE_ZEROES;
 	struct td_vhd_op *op;
+	uint8_t *data;
 	int ret;
 
 	if (vhd_is_flat(td_vhd_leaf(vhd))) {
 		td_vhd_write_flat(vhd, req);
 		return;
 	}
-	if (!zeroes && td_vhd_write_fast(vhd, req))
+	if (td_vhd_fill_wait(vhd, req))
+		return;
+	data = td_vhd_fill_data(vhd, req);
+	if (!zeroes && !data && td_vhd_write_fast(vhd, req))
 		return;
 	op = td_vhd_op_make(vhd, req);
 	if (!op) {
@@ -495,8 +512,8 @@ void td_vhd_write(struct td_vhd *vhd, struct td_req *req)
 	}
 	op->pending = 1;
 	td_vhd_op_metadata(vhd, op);
-	if (zeroes)
-		td_vhd_op_punch(vhd, op);
+	if (zeroes || data)
+		td_vhd_op_io(vhd, op, data);
 	else
 		td_vhd_op_data(vhd, op);
 	td_vhd_op_put(op, 0);
@@ -512,6 +529,8 @@ void td_vhd_trim(struct td_vhd *vhd, struct td_req *req)
 		td_vhd_write_flat(vhd, req);
 		return;
 	}
+	if (td_vhd_fill_wait(vhd, req))
+		return;
 	op = td_vhd_op_make(vhd, req);
 	if (!op) {
 		td_vhd_fail(req, -ENOMEM);
@@ -521,6 +540,6 @@ void td_vhd_trim(struct td_vhd *vhd, struct td_req *req)
 		op->seg[i].skip = leaf->bat[op->seg[i].block] ==
 				  VHD_BAT_UNUSED;
 	op->pending = 1;
-	td_vhd_op_punch(vhd, op);
+	td_vhd_op_io(vhd, op, NULL);
 	td_vhd_op_put(op, 0);
 }
