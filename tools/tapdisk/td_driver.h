@@ -50,8 +50,7 @@ struct td_disk_info {
  * @nr_sectors: length in sectors of 512 bytes, not 0 but for FLUSH (checked)
  * @vbd: the disk
  * @mapped: callback of td_req_map()
- * @done: told the end in place of the kernel, if not NULL; a request that
- *	the driver made itself needs one, and cannot be mapped
+ * @done: of the core: told the end in place of the kernel, if not NULL
  * @next: for the driver's own lists
  * @priv: for the driver
  */
@@ -64,7 +63,7 @@ struct td_req {
 	void (*mapped)(struct td_req *req, int error);
 	void (*done)(struct td_req *req, int error, bool retry);
 	struct td_req *next;
-	void *priv[4];
+	uint64_t priv[8];
 };
 
 /* td_req_map(): end the request when the transfer succeeds. */

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * WRITE, WRITE_ZEROES, TRIM, FLUSH: what is done to the leaf, and in which
  * order it reaches the disk.
@@ -45,6 +45,14 @@
  *			(lost if we are killed), and writing it unordered (a
  *			power cut shows holes in place of the parent's data).
  *
+ *	Batmap		Says of a block that its bitmap is all ones in the file.
+ *			Written only at close, after an fdatasync of all that
+ *			it speaks of, and followed by one of its own. Bits are
+ *			only added, so between closes it is true, if not all of
+ *			the truth. Its checksum does not fit if a power cut
+ *			left a part of it: then it is not used, and written
+ *			anew by the next close.
+ *
  * For reads and later writes a bit counts when it is in the file, and so does
  * a block: until its BAT entry and, if it is a whole one, its bitmap are
  * there, reads find what was there before, and further writes to it wait too,
@@ -60,32 +68,32 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "td_vhd.h"
+#include "eng_private.h"
 
-static struct td_vhd_op *td_vhd_op_alloc(struct td_vhd *vhd,
-					 struct td_req *req,
-					 unsigned int nr_segs)
+static struct vhd_eng_op *vhd_eng_op_alloc(struct vhd_eng *eng,
+					   struct vhd_req *req,
+					   unsigned int nr_segs)
 {
-	struct td_vhd_op *op;
+	struct vhd_eng_op *op;
 	unsigned int i;
 
 	op = calloc(1, sizeof(*op) + nr_segs * sizeof(op->seg[0]));
 	if (!op)
 		return NULL;
-	op->vhd = vhd;
+	op->eng = eng;
 	op->req = req;
 	op->nr_segs = nr_segs;
 	for (i = 0; i < nr_segs; i++)
 		op->seg[i].op = op;
-	op->next = vhd->ops;
-	op->prev = &vhd->ops;
+	op->next = eng->ops;
+	op->prev = &eng->ops;
 	if (op->next)
 		op->next->prev = &op->next;
-	vhd->ops = op;
+	eng->ops = op;
 	return op;
 }
 
-static void td_vhd_op_free(struct td_vhd_op *op)
+static void vhd_eng_op_free(struct vhd_eng_op *op)
 {
 	unsigned int i;
 
@@ -98,74 +106,74 @@ static void td_vhd_op_free(struct td_vhd_op *op)
 	free(op);
 }
 
-static void td_vhd_op_next(struct td_vhd_op *op);
+static void vhd_eng_op_next(struct vhd_eng_op *op);
 
 /* A part of the operation is through. */
-static void td_vhd_op_put(struct td_vhd_op *op, int error)
+static void vhd_eng_op_put(struct vhd_eng_op *op, int error)
 {
 	if (error && !op->error)
 		op->error = error;
 	if (!--op->pending)
-		td_vhd_op_next(op);
+		vhd_eng_op_next(op);
 }
 
-static void td_vhd_op_waited(struct td_vhd_wait *wait, int error)
+static void vhd_eng_op_waited(struct vhd_eng_wait *wait, int error)
 {
-	td_vhd_op_put(td_vhd_of(wait, struct td_vhd_op, wait), error);
+	vhd_eng_op_put(vhd_of(wait, struct vhd_eng_op, wait), error);
 }
 
-static void td_vhd_seg_bat(struct td_vhd_wait *wait, int error)
+static void vhd_eng_seg_bat(struct vhd_eng_wait *wait, int error)
 {
-	td_vhd_op_put(td_vhd_of(wait, struct td_vhd_seg, bat_wait)->op, error);
+	vhd_eng_op_put(vhd_of(wait, struct vhd_eng_seg, bat_wait)->op, error);
 }
 
-static void td_vhd_seg_bitmap(struct td_vhd_wait *wait, int error)
+static void vhd_eng_seg_bitmap(struct vhd_eng_wait *wait, int error)
 {
-	td_vhd_op_put(td_vhd_of(wait, struct td_vhd_seg, bitmap_wait)->op,
-		      error);
+	vhd_eng_op_put(vhd_of(wait, struct vhd_eng_seg, bitmap_wait)->op,
+		       error);
 }
 
-static void td_vhd_seg_io_done(struct td_io *io, int error)
+static void vhd_eng_seg_io_done(struct vhd_io *io, int error)
 {
-	td_vhd_op_put(io->priv, error);
+	vhd_eng_op_put(io->priv, error);
 }
 
-static void td_vhd_op_mapped(struct td_req *req, int error)
+static void vhd_eng_op_mapped(struct vhd_req *req, int error)
 {
-	td_vhd_op_put(req->priv[0], error);
+	vhd_eng_op_put(req->op_now, error);
 }
 
-static void td_vhd_op_sync(struct td_vhd_op *op, enum td_vhd_stage stage)
+static void vhd_eng_op_sync(struct vhd_eng_op *op, enum vhd_eng_stage stage)
 {
 	op->stage = stage;
 	op->pending = 1;
-	op->wait.fn = td_vhd_op_waited;
-	td_vhd_sync(op->vhd, &op->wait);
+	op->wait.fn = vhd_eng_op_waited;
+	vhd_eng_sync(op->eng, &op->wait);
 }
 
-static void td_vhd_op_bitmaps(struct td_vhd_op *op)
+static void vhd_eng_op_bitmaps(struct vhd_eng_op *op)
 {
 	unsigned int i;
 	uint32_t s;
 
-	op->stage = TD_VHD_BITMAP;
+	op->stage = VHD_ENG_BITMAP;
 	op->pending = 1;
 	for (i = 0; i < op->nr_segs; i++) {
-		struct td_vhd_seg *seg = &op->seg[i];
+		struct vhd_eng_seg *seg = &op->seg[i];
 
 		if (!seg->ordered)
 			continue;
 		for (s = seg->first; s < seg->first + seg->nr; s++)
 			vhd_set_bit(seg->bitmap->want, s);
-		seg->bitmap_wait.fn = td_vhd_seg_bitmap;
+		seg->bitmap_wait.fn = vhd_eng_seg_bitmap;
 		op->pending++;
-		td_vhd_meta_write(&seg->bitmap->meta, false,
-				  &seg->bitmap_wait);
+		vhd_eng_meta_write(&seg->bitmap->meta, false,
+				   &seg->bitmap_wait);
 	}
-	td_vhd_op_put(op, 0);
+	vhd_eng_op_put(op, 0);
 }
 
-static bool td_vhd_op_ordered(const struct td_vhd_op *op)
+static bool vhd_eng_op_ordered(const struct vhd_eng_op *op)
 {
 	unsigned int i;
 
@@ -175,88 +183,88 @@ static bool td_vhd_op_ordered(const struct td_vhd_op *op)
 	return false;
 }
 
-static void td_vhd_op_end(struct td_vhd_op *op)
+static void vhd_eng_op_end(struct vhd_eng_op *op)
 {
-	struct td_vhd *vhd = op->vhd;
-	struct td_req *req = op->req;
+	struct vhd_eng *eng = op->eng;
+	struct vhd_req *req = op->req;
 	uint64_t end = op->end;
 	int error = op->error;
 
-	td_vhd_op_free(op);
+	vhd_eng_op_free(op);
 	if (error) {
-		if (req->op == BLKTAP_OP_FLUSH)
-			td_req_end(req, error);
+		if (req->op == VHD_REQ_FLUSH)
+			vhd_req_end(req, error);
 		else
-			td_vhd_fail(req, error);
+			vhd_eng_fail(req, error);
 	} else if (end < req->sector + req->nr_sectors) {
 		/* A long TRIM or WRITE_ZEROES goes on. */
-		req->priv[1] = (void *)(uintptr_t)(end - req->sector);
-		td_vhd_start(vhd, req);
+		req->pos = end - req->sector;
+		vhd_eng_start(eng, req);
 	} else {
-		td_req_end(req, 0);
+		vhd_req_end(req, 0);
 	}
 }
 
 /* All parts of a stage are through: the next one. */
-static void td_vhd_op_next(struct td_vhd_op *op)
+static void vhd_eng_op_next(struct vhd_eng_op *op)
 {
-	if (op->error || op->stage == TD_VHD_SYNC)
-		td_vhd_op_end(op);
-	else if (op->stage == TD_VHD_ORDER)
-		td_vhd_op_bitmaps(op);
-	else if (op->stage == TD_VHD_DATA && td_vhd_op_ordered(op))
-		td_vhd_op_sync(op, TD_VHD_ORDER);
+	if (op->error || op->stage == VHD_ENG_SYNC)
+		vhd_eng_op_end(op);
+	else if (op->stage == VHD_ENG_ORDER)
+		vhd_eng_op_bitmaps(op);
+	else if (op->stage == VHD_ENG_DATA && vhd_eng_op_ordered(op))
+		vhd_eng_op_sync(op, VHD_ENG_ORDER);
 	else if (op->req->fua)
-		td_vhd_op_sync(op, TD_VHD_SYNC);
+		vhd_eng_op_sync(op, VHD_ENG_SYNC);
 	else
-		td_vhd_op_end(op);
+		vhd_eng_op_end(op);
 }
 
-void td_vhd_flush(struct td_vhd *vhd, struct td_req *req)
+void vhd_eng_flush(struct vhd_eng *eng, struct vhd_req *req)
 {
-	struct td_vhd_op *op = td_vhd_op_alloc(vhd, req, 0);
+	struct vhd_eng_op *op = vhd_eng_op_alloc(eng, req, 0);
 
 	if (!op) {
-		td_vhd_fail(req, -ENOMEM);
+		vhd_eng_fail(req, -ENOMEM);
 		return;
 	}
 	op->end = req->sector + req->nr_sectors;
-	td_vhd_op_sync(op, TD_VHD_SYNC);
+	vhd_eng_op_sync(op, VHD_ENG_SYNC);
 }
 
-static uint64_t td_vhd_seg_offset(const struct td_vhd_seg *seg)
+static uint64_t vhd_eng_seg_offset(const struct vhd_eng_seg *seg)
 {
-	const struct vhd_image *leaf = td_vhd_leaf(seg->op->vhd);
+	const struct vhd_image *leaf = vhd_eng_leaf(seg->op->eng);
 
 	return ((uint64_t)leaf->bat[seg->block] + seg->first) * VHD_SECTOR +
 	       leaf->bitmap_bytes;
 }
 
 /* The block gets a place; nothing is written yet. */
-static int td_vhd_seg_alloc(struct td_vhd *vhd, struct td_vhd_seg *seg)
+static int vhd_eng_seg_alloc(struct vhd_eng *eng, struct vhd_eng_seg *seg)
 {
-	struct vhd_image *leaf = vhd->layer[0].image;
-	bool whole = !td_vhd_below(vhd, seg->block);
-	uint64_t pos = vhd->next_block;
+	struct vhd_image *leaf = eng->layer[0].image;
+	bool whole = !vhd_eng_below(eng, seg->block);
+	uint64_t pos = eng->next_block;
 
 	/* The bitmap takes its place in the file from the BAT. */
 	leaf->bat[seg->block] = pos / VHD_SECTOR;
-	seg->bitmap = td_vhd_bitmap_new(vhd, seg->block, whole);
+	seg->bitmap = vhd_eng_bitmap_new(eng, seg->block, whole);
 	if (!seg->bitmap) {
 		leaf->bat[seg->block] = VHD_BAT_UNUSED;
 		return -ENOMEM;
 	}
 	seg->bitmap->pins++;
-	vhd->next_block = vhd_block_after(leaf, pos + vhd_block_bytes(leaf));
-	vhd_set_bit(vhd->bat_dirty, seg->block);
+	eng->next_block = vhd_block_after(leaf, pos + vhd_block_bytes(leaf));
+	vhd_set_bit(eng->bat_dirty, seg->block);
 	if (whole) {
-		vhd_set_bit(vhd->fresh, seg->block);
-		vhd_set_bit(vhd->layer[0].full, seg->block);
+		vhd_set_bit(eng->fresh, seg->block);
+		vhd_set_bit(eng->layer[0].full, seg->block);
 	}
 	return 0;
 }
 
-static bool td_vhd_seg_sets_bits(const struct td_vhd_seg *seg)
+static bool vhd_eng_seg_sets_bits(const struct vhd_eng_seg *seg)
 {
 	uint32_t s;
 
@@ -270,139 +278,140 @@ static bool td_vhd_seg_sets_bits(const struct td_vhd_seg *seg)
  * Find or make what the operation needs. Returns 0, 1: the request was
  * queued, it is started again; or -errno.
  */
-static int td_vhd_op_prepare(struct td_vhd *vhd, struct td_vhd_op *op)
+static int vhd_eng_op_prepare(struct vhd_eng *eng, struct vhd_eng_op *op)
 {
-	const struct vhd_image *leaf = td_vhd_leaf(vhd);
-	bool zeroes = op->req->op == BLKTAP_OP_WRITE_ZEROES;
+	const struct vhd_image *leaf = vhd_eng_leaf(eng);
+	bool zeroes = op->req->op == VHD_REQ_WRITE_ZEROES;
 	unsigned int need = 0;
 	unsigned int i;
 	bool ready;
 	int ret;
 
 	for (i = 0; i < op->nr_segs; i++) {
-		struct td_vhd_seg *seg = &op->seg[i];
+		struct vhd_eng_seg *seg = &op->seg[i];
 		bool used = leaf->bat[seg->block] != VHD_BAT_UNUSED;
 
-		seg->skip = !used && zeroes && !td_vhd_below(vhd, seg->block);
+		seg->skip = !used && zeroes && !vhd_eng_below(eng, seg->block);
 		need += !used && !seg->skip;
-		if (!used || vhd_test_bit(vhd->layer[0].full, seg->block))
+		if (!used || vhd_test_bit(eng->layer[0].full, seg->block))
 			continue;
-		ret = td_vhd_bitmap_get(vhd, 0, seg->block, op->req,
-					&seg->bitmap);
+		ret = vhd_eng_bitmap_get(eng, 0, seg->block, op->req,
+					 &seg->bitmap);
 		if (ret || !seg->bitmap)
 			return ret ? ret : 1;
 		seg->bitmap->pins++;
 	}
 	if (need) {
-		ret = td_vhd_space(vhd, need, &ready);
+		ret = vhd_eng_space(eng, need, &ready);
 		if (ret)
 			return ret;
 		if (!ready) {
-			td_vhd_queue_add(&vhd->space_queue, op->req);
+			vhd_eng_queue_add(&eng->space_queue, op->req);
 			return 1;
 		}
 	}
 	for (i = 0; i < op->nr_segs; i++) {
-		struct td_vhd_seg *seg = &op->seg[i];
+		struct vhd_eng_seg *seg = &op->seg[i];
 
 		if (leaf->bat[seg->block] == VHD_BAT_UNUSED && !seg->skip) {
-			ret = td_vhd_seg_alloc(vhd, seg);
+			ret = vhd_eng_seg_alloc(eng, seg);
 			if (ret)
 				return ret;
 		}
-		if (!seg->skip && !vhd_test_bit(vhd->layer[0].full, seg->block))
-			seg->ordered = td_vhd_seg_sets_bits(seg);
+		if (!seg->skip && !vhd_test_bit(eng->layer[0].full, seg->block))
+			seg->ordered = vhd_eng_seg_sets_bits(seg);
 	}
 	return 0;
 }
 
 /* Metadata that goes with the data; op->pending counts it. */
-static void td_vhd_op_metadata(struct td_vhd *vhd, struct td_vhd_op *op)
+static void vhd_eng_op_metadata(struct vhd_eng *eng, struct vhd_eng_op *op)
 {
 	unsigned int i;
 
 	for (i = 0; i < op->nr_segs; i++) {
-		struct td_vhd_seg *seg = &op->seg[i];
+		struct vhd_eng_seg *seg = &op->seg[i];
 
 		if (seg->skip)
 			continue;
-		if (vhd_test_bit(vhd->bat_dirty, seg->block)) {
-			seg->bat_wait.fn = td_vhd_seg_bat;
+		if (vhd_test_bit(eng->bat_dirty, seg->block)) {
+			seg->bat_wait.fn = vhd_eng_seg_bat;
 			op->pending++;
-			td_vhd_bat_write(vhd, seg->block, &seg->bat_wait);
+			vhd_eng_bat_write(eng, seg->block, &seg->bat_wait);
 		}
-		if (vhd_test_bit(vhd->fresh, seg->block)) {
-			struct td_vhd_bitmap *b;
+		if (vhd_test_bit(eng->fresh, seg->block)) {
+			struct vhd_eng_bitmap *b;
 
-			b = td_vhd_bitmap_find(vhd, 0, seg->block);
+			b = vhd_eng_bitmap_find(eng, 0, seg->block);
 			if (!seg->bitmap) {
 				seg->bitmap = b;
 				b->pins++;
 			}
-			seg->bitmap_wait.fn = td_vhd_seg_bitmap;
+			seg->bitmap_wait.fn = vhd_eng_seg_bitmap;
 			op->pending++;
-			td_vhd_meta_write(&b->meta, true, &seg->bitmap_wait);
+			vhd_eng_meta_write(&b->meta, true, &seg->bitmap_wait);
 		}
 	}
 }
 
 /* Write @data, or with NULL holes. */
-static void td_vhd_op_io(struct td_vhd *vhd, struct td_vhd_op *op,
-			 uint8_t *data)
+static void vhd_eng_op_io(struct vhd_eng *eng, struct vhd_eng_op *op,
+			  uint8_t *data)
 {
 	unsigned int i;
 
 	for (i = 0; i < op->nr_segs; i++) {
-		struct td_vhd_seg *seg = &op->seg[i];
+		struct vhd_eng_seg *seg = &op->seg[i];
 
 		if (seg->skip)
 			continue;
 		op->pending++;
-		seg->io = (struct td_io) {
-			.op = data ? TD_IO_WRITE : TD_IO_PUNCH,
-			.fd = td_vhd_leaf(vhd)->fd,
+		seg->io = (struct vhd_io) {
+			.op = data ? VHD_IO_WRITE : VHD_IO_PUNCH,
+			.fd = vhd_eng_leaf(eng)->fd,
 			.buf = data,
 			.len = (size_t)seg->nr * VHD_SECTOR,
-			.off = td_vhd_seg_offset(seg),
-			.done = td_vhd_seg_io_done,
+			.off = vhd_eng_seg_offset(seg),
+			.done = vhd_eng_seg_io_done,
 			.priv = op,
 		};
 		if (data)
 			data += seg->io.len;
-		td_io_submit(&seg->io);
+		vhd_io_submit(eng, &seg->io);
 	}
 }
 
-static void td_vhd_op_data(struct td_vhd *vhd, struct td_vhd_op *op)
+static void vhd_eng_op_data(struct vhd_eng *eng, struct vhd_eng_op *op)
 {
-	uint16_t file = vhd->layer[0].file;
+	uint16_t file = eng->layer[0].file;
 	unsigned int nr_ext = 0;
 	unsigned int i;
 
 	for (i = 0; i < op->nr_segs; i++)
-		td_vhd_extent(vhd, &nr_ext, BLKTAP_EXTENT_FILE, file,
-			      td_vhd_seg_offset(&op->seg[i]),
-			      op->seg[i].nr * VHD_SECTOR);
+		vhd_eng_extent(eng, &nr_ext, VHD_EXTENT_FILE, file,
+			       vhd_eng_seg_offset(&op->seg[i]),
+			       op->seg[i].nr * VHD_SECTOR);
 	op->pending++;
-	op->req->priv[0] = op;
-	td_req_map(op->req, vhd->ext, nr_ext, 0, td_vhd_op_mapped);
+	op->req->op_now = op;
+	vhd_req_map(op->req, eng->ext, nr_ext, 0, vhd_eng_op_mapped);
 }
 
 /* Cut the request, from where it has got to, into blocks. */
-static struct td_vhd_op *td_vhd_op_make(struct td_vhd *vhd, struct td_req *req)
+static struct vhd_eng_op *vhd_eng_op_make(struct vhd_eng *eng,
+					  struct vhd_req *req)
 {
-	uint32_t per_block = td_vhd_leaf(vhd)->block_sectors;
-	uint64_t sector = req->sector + (uintptr_t)req->priv[1];
+	uint32_t per_block = vhd_eng_leaf(eng)->block_sectors;
+	uint64_t sector = req->sector + req->pos;
 	uint64_t end = req->sector + req->nr_sectors;
 	uint64_t nr = (end - 1) / per_block - sector / per_block + 1;
-	struct td_vhd_op *op;
+	struct vhd_eng_op *op;
 	unsigned int i;
 
-	op = td_vhd_op_alloc(vhd, req, nr < TD_VHD_SEGS ? nr : TD_VHD_SEGS);
+	op = vhd_eng_op_alloc(eng, req, nr < VHD_ENG_SEGS ? nr : VHD_ENG_SEGS);
 	if (!op)
 		return NULL;
 	for (i = 0; i < op->nr_segs; i++) {
-		struct td_vhd_seg *seg = &op->seg[i];
+		struct vhd_eng_seg *seg = &op->seg[i];
 
 		seg->block = sector / per_block;
 		seg->first = sector % per_block;
@@ -416,130 +425,130 @@ static struct td_vhd_op *td_vhd_op_make(struct td_vhd *vhd, struct td_req *req)
 }
 
 /* Nothing but data to write: the kernel ends the request. */
-static bool td_vhd_write_fast(struct td_vhd *vhd, struct td_req *req)
+static bool vhd_eng_write_fast(struct vhd_eng *eng, struct vhd_req *req)
 {
-	const struct vhd_image *leaf = td_vhd_leaf(vhd);
+	const struct vhd_image *leaf = vhd_eng_leaf(eng);
 	uint64_t sector = req->sector;
 	uint32_t left = req->nr_sectors;
 	unsigned int nr_ext = 0;
 
-	if (req->fua && vhd->meta_gen != vhd->synced_gen)
+	if (req->fua && eng->meta_gen != eng->synced_gen)
 		return false;
 	while (left) {
 		uint32_t block = sector / leaf->block_sectors;
 		uint32_t first = sector % leaf->block_sectors;
 		uint32_t nr = leaf->block_sectors - first;
 
-		if (!vhd_test_bit(vhd->layer[0].full, block) ||
-		    td_vhd_unwritten(vhd, block))
+		if (!vhd_test_bit(eng->layer[0].full, block) ||
+		    vhd_eng_unwritten(eng, block))
 			return false;
 		if (nr > left)
 			nr = left;
-		td_vhd_extent(vhd, &nr_ext, BLKTAP_EXTENT_FILE,
-			      vhd->layer[0].file,
-			      ((uint64_t)leaf->bat[block] + first) *
-			      VHD_SECTOR + leaf->bitmap_bytes,
-			      nr * VHD_SECTOR);
+		vhd_eng_extent(eng, &nr_ext, VHD_EXTENT_FILE,
+			       eng->layer[0].file,
+			       ((uint64_t)leaf->bat[block] + first) *
+			       VHD_SECTOR + leaf->bitmap_bytes,
+			       nr * VHD_SECTOR);
 		sector += nr;
 		left -= nr;
 	}
-	td_req_map(req, vhd->ext, nr_ext, TD_MAP_END |
-		   (req->fua ? TD_MAP_DSYNC : 0), td_vhd_fail);
+	vhd_req_map(req, eng->ext, nr_ext, VHD_MAP_END |
+		    (req->fua ? VHD_MAP_DSYNC : 0), vhd_eng_fail);
 	return true;
 }
 
 /* A fixed image, for all that is not a READ. */
-static void td_vhd_write_flat(struct td_vhd *vhd, struct td_req *req)
+static void vhd_eng_write_flat(struct vhd_eng *eng, struct vhd_req *req)
 {
-	struct blktap_direct_extent ext = {
+	struct vhd_extent ext = {
 		.addr = req->sector * VHD_SECTOR,
 		.len = req->nr_sectors * VHD_SECTOR,
-		.file = vhd->layer[0].file,
-		.kind = BLKTAP_EXTENT_FILE,
+		.file = eng->layer[0].file,
+		.kind = VHD_EXTENT_FILE,
 	};
-	struct td_vhd_op *op;
+	struct vhd_eng_op *op;
 
-	if (req->op == BLKTAP_OP_WRITE) {
-		td_req_map(req, &ext, 1, TD_MAP_END |
-			   (req->fua ? TD_MAP_DSYNC : 0), td_vhd_fail);
+	if (req->op == VHD_REQ_WRITE) {
+		vhd_req_map(req, &ext, 1, VHD_MAP_END |
+			    (req->fua ? VHD_MAP_DSYNC : 0), vhd_eng_fail);
 		return;
 	}
-	op = td_vhd_op_alloc(vhd, req, 1);
+	op = vhd_eng_op_alloc(eng, req, 1);
 	if (!op) {
-		td_vhd_fail(req, -ENOMEM);
+		vhd_eng_fail(req, -ENOMEM);
 		return;
 	}
 	op->end = req->sector + req->nr_sectors;
 	op->pending = 1;
-	op->seg[0].io = (struct td_io) {
-		.op = TD_IO_PUNCH,
-		.fd = td_vhd_leaf(vhd)->fd,
+	op->seg[0].io = (struct vhd_io) {
+		.op = VHD_IO_PUNCH,
+		.fd = vhd_eng_leaf(eng)->fd,
 		.len = (size_t)req->nr_sectors * VHD_SECTOR,
 		.off = ext.addr,
-		.done = td_vhd_seg_io_done,
+		.done = vhd_eng_seg_io_done,
 		.priv = op,
 	};
-	td_io_submit(&op->seg[0].io);
+	vhd_io_submit(eng, &op->seg[0].io);
 }
 
-void td_vhd_write(struct td_vhd *vhd, struct td_req *req)
+void vhd_eng_write(struct vhd_eng *eng, struct vhd_req *req)
 {
-	bool zeroes = req->op == BLKTAP_OP_WRITE_ZEROES;
-	struct td_vhd_op *op;
+	bool zeroes = req->op == VHD_REQ_WRITE_ZEROES;
+	struct vhd_eng_op *op;
 	uint8_t *data;
 	int ret;
 
-	if (vhd_is_flat(td_vhd_leaf(vhd))) {
-		td_vhd_write_flat(vhd, req);
+	if (vhd_is_flat(vhd_eng_leaf(eng))) {
+		vhd_eng_write_flat(eng, req);
 		return;
 	}
-	if (td_vhd_fill_wait(vhd, req))
+	if (vhd_eng_fill_wait(eng, req))
 		return;
-	data = td_vhd_fill_data(vhd, req);
-	if (!zeroes && !data && td_vhd_write_fast(vhd, req))
+	data = vhd_eng_fill_data(eng, req);
+	if (!zeroes && !data && vhd_eng_write_fast(eng, req))
 		return;
-	op = td_vhd_op_make(vhd, req);
+	op = vhd_eng_op_make(eng, req);
 	if (!op) {
-		td_vhd_fail(req, -ENOMEM);
+		vhd_eng_fail(req, -ENOMEM);
 		return;
 	}
-	ret = td_vhd_op_prepare(vhd, op);
+	ret = vhd_eng_op_prepare(eng, op);
 	if (ret) {
-		td_vhd_op_free(op);
+		vhd_eng_op_free(op);
 		if (ret < 0)
-			td_vhd_fail(req, ret);
+			vhd_eng_fail(req, ret);
 		return;
 	}
 	op->pending = 1;
-	td_vhd_op_metadata(vhd, op);
+	vhd_eng_op_metadata(eng, op);
 	if (zeroes || data)
-		td_vhd_op_io(vhd, op, data);
+		vhd_eng_op_io(eng, op, data);
 	else
-		td_vhd_op_data(vhd, op);
-	td_vhd_op_put(op, 0);
+		vhd_eng_op_data(eng, op);
+	vhd_eng_op_put(op, 0);
 }
 
-void td_vhd_trim(struct td_vhd *vhd, struct td_req *req)
+void vhd_eng_trim(struct vhd_eng *eng, struct vhd_req *req)
 {
-	const struct vhd_image *leaf = td_vhd_leaf(vhd);
-	struct td_vhd_op *op;
+	const struct vhd_image *leaf = vhd_eng_leaf(eng);
+	struct vhd_eng_op *op;
 	unsigned int i;
 
 	if (vhd_is_flat(leaf)) {
-		td_vhd_write_flat(vhd, req);
+		vhd_eng_write_flat(eng, req);
 		return;
 	}
-	if (td_vhd_fill_wait(vhd, req))
+	if (vhd_eng_fill_wait(eng, req))
 		return;
-	op = td_vhd_op_make(vhd, req);
+	op = vhd_eng_op_make(eng, req);
 	if (!op) {
-		td_vhd_fail(req, -ENOMEM);
+		vhd_eng_fail(req, -ENOMEM);
 		return;
 	}
 	for (i = 0; i < op->nr_segs; i++)
 		op->seg[i].skip = leaf->bat[op->seg[i].block] ==
 				  VHD_BAT_UNUSED;
 	op->pending = 1;
-	td_vhd_op_io(vhd, op, NULL);
-	td_vhd_op_put(op, 0);
+	vhd_eng_op_io(eng, op, NULL);
+	vhd_eng_op_put(op, 0);
 }
