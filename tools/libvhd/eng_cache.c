@@ -151,8 +151,8 @@ void vhd_eng_fill_from(struct vhd_eng *eng, const struct vhd_req *req,
 		     l < eng->nr_layers; l++)
 			if (eng->layer[l].file == ext->file)
 				vhd_eng_fill_start(eng,
-						  eng->layer[l].image->fd,
-						  ext->addr, sector, nr);
+						   eng->layer[l].image->fd,
+						   ext->addr, sector, nr);
 		sector += nr;
 	}
 }
