@@ -247,7 +247,7 @@ static void test_load(void **state)
 	int i, total = 0;
 
 	(void)state;
-	vt_parent("a.vhd");
+	vt_parent("a.vhd", 3 * MIB);
 	vt_model_init(&m, 3 * MIB / VHD_SECTOR);
 	vt_begin(&m, "b.vhd", "a.vhd");
 	vt_hash("a.vhd", before);
