@@ -41,8 +41,8 @@ done
 [ "$(nodes)" -eq "$nodes5" ] || fail "nodes: $nodes5 after 5 turns, $(nodes) after $turns"
 free=$(free_kib)
 echo "free memory: $free5 KiB after 5 turns, $free after $turns"
-# One tap's requests and pages are some MiB; 45 lost ones would be far more.
-[ $((free5 - free)) -lt 16384 ] || fail "memory lost: $((free5 - free)) KiB"
+# One tap's requests and pages are some MiB; what else varies is 2 MiB.
+[ $((free5 - free)) -lt 6144 ] || fail "memory lost: $((free5 - free)) KiB"
 
 guest_must g1 90 'kill -0 $(cat /tmp/load.pid)'
 guest_must g1 200 'kill -INT $(cat /tmp/load.pid); while kill -0 $(cat /tmp/load.pid) 2>/dev/null; do sleep 0.2; done; cat /tmp/load.out; ! grep -i "verify.*bad\|error=" /tmp/load.out'

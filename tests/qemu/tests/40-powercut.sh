@@ -51,10 +51,13 @@ if [ $((ROUND % 5)) -eq 0 ]; then
 	done
 fi
 
-guest_config g1 type=pv -- "$(tap_disk xvda vhd:/data/cut-dynamic.vhd)" \
-	"$(tap_disk xvdb vhd:/data/cut-child.vhd)" "$(tap_disk xvdc aio:/data/cut-raw.img)"
+# One after the other: libxl gives all scripts of a guest 40 s at its start.
+guest_config g1 type=pv -- "$(tap_disk xvda vhd:/data/cut-dynamic.vhd)"
 guest_boot g1
+must timeout 120 xl block-attach g1 "$(tap_disk xvdb vhd:/data/cut-child.vhd)"
+must timeout 120 xl block-attach g1 "$(tap_disk xvdc aio:/data/cut-raw.img)"
 guest_post g1 "w=/run/pvio/powercut
+	until [ -b /dev/xvdb ] && [ -b /dev/xvdc ]; do sleep 0.1; done
 	\$w write /dev/xvda dynamic $((${note_dynamic:-0} + 1)) >/dev/hvc0 &
 	\$w write /dev/xvdb child $((${note_child:-0} + 1)) >/dev/hvc0 &
 	\$w write /dev/xvdc raw $((${note_raw:-0} + 1)) >/dev/hvc0 & wait"

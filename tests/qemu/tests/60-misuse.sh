@@ -4,6 +4,7 @@
 # timeout: 900
 # allow: blktap2: disagrees about
 
+must modprobe blktap
 must vhd-util create -n /data/good.vhd -s 64
 truncate -s 64M /data/notvhd.img
 mkdir -p /mnt/ro
@@ -25,10 +26,12 @@ tap_destroy vhd:/mnt/ro/ro.vhd
 umount /mnt/ro
 
 # In use by one, refused to another, and not harmed by the attempt.
-dev=$(tap_create vhd:/data/good.vhd)
-must_fail 'good.vhd' tap-ctl create -a vhd:/data/good.vhd
-must dd if="$dev" of=/dev/null bs=64k count=4 iflag=direct status=none
-tap_destroy vhd:/data/good.vhd
+for image in vhd:/data/good.vhd aio:/data/notvhd.img; do
+	dev=$(tap_create $image)
+	must_fail "${image#*:}.* in use" tap-ctl create -a $image
+	must dd if="$dev" of=/dev/null bs=64k count=4 iflag=direct status=none
+	tap_destroy $image
+done
 taps_must_be_gone
 
 # By way of xl: it fails, says so, and gives everything back.

@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 # A hostile client of the loaded module.
 # timeout: 900
+# kernels: 6.1 6.12 debug
 
 must modprobe blktap
 /opt/pvio/bin/blktap-attack >"$state/attack" 2>&1 || {
