@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The VHD driver killed, and the power cut, at random points under load. What
- * the ordering in write.c promises must hold in each state that is left.
+ * the ordering in eng_write.c promises must hold in each state that is left.
  */
 #include "vhd_model.h"
 

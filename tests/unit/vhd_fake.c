@@ -288,7 +288,9 @@ void vfake_kill(void)
 	if (vfake_nr_graves == VFAKE_GRAVES)
 		abort();
 	for (event = vfake.events; event; event = event->next)
-		event->keep = event->req ? event->req->priv[0] : NULL;
+		if (event->req)
+			memcpy(event->keep, event->req->priv,
+			       sizeof(event->keep));
 	vfake_graves[vfake_nr_graves].priv = vfake.priv;
 	vfake_graves[vfake_nr_graves++].events = vfake.events;
 	vfake.events = NULL;

@@ -16,7 +16,7 @@ struct vfake_event {
 	enum vfake_kind kind;
 	struct td_io *io;
 	struct td_req *req;
-	void *keep;
+	uint64_t keep[8];	/* of a killed request: its td_req.priv */
 	unsigned int flags;
 	unsigned int nr;
 	struct blktap_direct_extent ext[];

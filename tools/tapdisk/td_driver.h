@@ -61,7 +61,7 @@ struct td_req {
 	struct td_vbd *vbd;
 	void (*mapped)(struct td_req *req, int error);
 	struct td_req *next;
-	void *priv[4];
+	uint64_t priv[8];
 };
 
 /* td_req_map(): end the request when the transfer succeeds. */

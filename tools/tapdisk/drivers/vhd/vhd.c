@@ -2,230 +2,157 @@
 /*
  * Driver for VHD images: fixed, dynamic and differencing with their parents.
  *
- * The format, and what can be relied on once an image is open, is libvhd's.
- * Here is what happens while a guest uses the disk: read.c finds where
- * sectors are, write.c says what is written in which order, bitmap.c and
- * meta.c carry the metadata. The BAT of each image is in memory, the bitmaps
- * are cached.
+ * All that is to know about VHD is in libvhd, whose engine this connects with
+ * the core: the structures of the one lie within those of the other, so that
+ * a request costs no memory.
  *
- * Parents are opened read-only and locked against writers. They must lie
- * below the folder of the leaf or one of those named in TAPDISK_VHD_PARENTS
- * (separated by colons).
- *
- * While the image is open for writing its footer is at the end of space
- * reserved for blocks and the batmap in the file is as it was: the bits that
- * are set stay true. At close the footer goes behind the last block and the
- * batmap is brought up to date. After a crash the next open cuts the file in
- * the same way.
+ * Parents must lie below the folder of the leaf or one of those named in
+ * TAPDISK_VHD_PARENTS (separated by colons).
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <json-c/json.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "libvhd/engine.h"
+#include "tapdisk/td_driver.h"
 #include "td_log.h"
-#include "td_vhd.h"
 
-void td_vhd_queue_add(struct td_vhd_queue *queue, struct td_req *req)
+struct td_vhd {
+	struct td_vbd *vbd;
+	struct vhd_eng *eng;
+};
+
+/* What is handed on as it is. */
+#define TD_VHD_SAME(a, b) \
+	_Static_assert((int)(a) == (int)(b), #a " must be " #b)
+TD_VHD_SAME(VHD_REQ_READ, BLKTAP_OP_READ);
+TD_VHD_SAME(VHD_REQ_WRITE, BLKTAP_OP_WRITE);
+TD_VHD_SAME(VHD_REQ_FLUSH, BLKTAP_OP_FLUSH);
+TD_VHD_SAME(VHD_REQ_TRIM, BLKTAP_OP_TRIM);
+TD_VHD_SAME(VHD_REQ_WRITE_ZEROES, BLKTAP_OP_WRITE_ZEROES);
+TD_VHD_SAME(VHD_MAP_END, TD_MAP_END);
+TD_VHD_SAME(VHD_MAP_DSYNC, TD_MAP_DSYNC);
+TD_VHD_SAME(VHD_IO_READ, TD_IO_READ);
+TD_VHD_SAME(VHD_IO_WRITE, TD_IO_WRITE);
+TD_VHD_SAME(VHD_IO_FDATASYNC, TD_IO_FDATASYNC);
+TD_VHD_SAME(VHD_IO_PUNCH, TD_IO_PUNCH);
+TD_VHD_SAME(VHD_REQ_MAX, BLKTAP_DIRECT_IO_MAX);
+TD_VHD_SAME(VHD_EXTENT_FILE, BLKTAP_EXTENT_FILE);
+TD_VHD_SAME(VHD_EXTENT_ZERO, BLKTAP_EXTENT_ZERO);
+TD_VHD_SAME(offsetof(struct vhd_extent, addr),
+	    offsetof(struct blktap_direct_extent, addr));
+TD_VHD_SAME(offsetof(struct vhd_extent, len),
+	    offsetof(struct blktap_direct_extent, len));
+TD_VHD_SAME(offsetof(struct vhd_extent, file),
+	    offsetof(struct blktap_direct_extent, file));
+TD_VHD_SAME(offsetof(struct vhd_extent, kind),
+	    offsetof(struct blktap_direct_extent, kind));
+TD_VHD_SAME(sizeof(struct vhd_extent), sizeof(struct blktap_direct_extent));
+
+/* The request of the engine lies in td_req.priv, the I/O in vhd_io.room. */
+_Static_assert(sizeof(struct vhd_req) <= sizeof(((struct td_req *)0)->priv),
+	       "td_req.priv must hold a struct vhd_req");
+_Static_assert(sizeof(struct td_io) <= sizeof(((struct vhd_io *)0)->room),
+	       "vhd_io.room must hold a struct td_io");
+
+static struct vhd_req *td_vhd_inner(struct td_req *req)
 {
-	req->next = NULL;
-	if (!queue->head)
-		queue->tail = &queue->head;
-	*queue->tail = req;
-	queue->tail = &req->next;
+	return (struct vhd_req *)req->priv;
 }
 
-void td_vhd_queue_run(struct td_vhd *vhd, struct td_vhd_queue *queue, int error)
+static struct td_req *td_vhd_outer(struct vhd_req *req)
 {
-	struct td_req *req = queue->head;
-
-	queue->head = NULL;
-	while (req) {
-		struct td_req *next = req->next;
-
-		if (error)
-			td_vhd_fail(req, error);
-		else
-			td_vhd_start(vhd, req);
-		req = next;
-	}
+	return (struct td_req *)((char *)req - offsetof(struct td_req, priv));
 }
 
-/* What may pass by itself is tried again; the core says for how long. */
-void td_vhd_fail(struct td_req *req, int error)
-{
-	if (error == -ENOSPC || error == -EDQUOT || error == -ENOMEM)
-		td_req_retry(req, error);
-	else
-		td_req_end(req, error);
-}
-
-/* Also called for a request that has waited, or has come halfway. */
-void td_vhd_start(struct td_vhd *vhd, struct td_req *req)
-{
-	switch (req->op) {
-	case BLKTAP_OP_READ:
-		td_vhd_read(vhd, req);
-		break;
-	case BLKTAP_OP_FLUSH:
-		td_vhd_flush(vhd, req);
-		break;
-	case BLKTAP_OP_WRITE:
-	case BLKTAP_OP_WRITE_ZEROES:
-		td_vhd_write(vhd, req);
-		break;
-	default:
-		td_vhd_trim(vhd, req);
-		break;
-	}
-}
-
-static void td_vhd_submit(void *priv, struct td_req *req)
+static int td_vhd_file_add(void *priv, int fd)
 {
 	struct td_vhd *vhd = priv;
 
-	if (req->op > BLKTAP_OP_WRITE_ZEROES) {
-		td_req_end(req, -EOPNOTSUPP);
-		return;
-	}
-	if (!vhd->rw && req->op != BLKTAP_OP_READ &&
-	    req->op != BLKTAP_OP_FLUSH) {
-		td_req_end(req, -EROFS);
-		return;
-	}
-	req->priv[1] = NULL;
-	td_vhd_start(vhd, req);
+	return td_vbd_file_add(vhd->vbd, fd);
 }
 
-/* Can 512 bytes be read past the page cache, at any multiple of 512? */
-static void td_vhd_try_direct(int fd)
+static void td_vhd_file_del(void *priv, int index)
 {
-	int flags = fcntl(fd, F_GETFL);
-	void *buf;
+	struct td_vhd *vhd = priv;
 
-	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_DIRECT))
-		return;
-	if (!posix_memalign(&buf, 4096, 4096)) {
-		if (pread(fd, (char *)buf + VHD_SECTOR, VHD_SECTOR,
-			  VHD_SECTOR) >= 0) {
-			free(buf);
-			return;
-		}
-		free(buf);
-	}
-	fcntl(fd, F_SETFL, flags);
+	td_vbd_file_del(vhd->vbd, index);
 }
 
-static void td_vhd_no_direct(int fd)
+static void td_vhd_mapped(struct td_req *req, int error)
 {
-	int flags = fcntl(fd, F_GETFL);
+	struct vhd_req *inner = td_vhd_inner(req);
 
-	if (flags >= 0)
-		fcntl(fd, F_SETFL, flags & ~O_DIRECT);
+	inner->mapped(inner, error);
 }
 
-/* Cut off what a crash, or another program, left behind the last block. */
-static int td_vhd_open_rw(struct td_vhd *vhd)
+static void td_vhd_map(void *priv, struct vhd_req *req,
+		       const struct vhd_extent *ext, unsigned int nr,
+		       unsigned int flags)
 {
-	struct vhd_image *leaf = vhd->layer[0].image;
-	struct stat st;
-	int ret;
-
-	/* Behind the end of the file there is nothing to punch. */
-	vhd->no_punch = fallocate(leaf->fd, FALLOC_FL_PUNCH_HOLE |
-				  FALLOC_FL_KEEP_SIZE, VHD_FILE_MAX, 4096) &&
-			errno == EOPNOTSUPP;
-	/* What a program that was killed wrote may be on its way still. */
-	if (fdatasync(leaf->fd) || fstat(leaf->fd, &st))
-		return -errno;
-	if (vhd_is_flat(leaf))
-		return 0;
-	if (!S_ISREG(st.st_mode)) {
-		td_err("%s: only a fixed image can be written on a block device; type is %u, must be 2",
-		       leaf->path, leaf->footer.type);
-		return -EINVAL;
-	}
-	if (leaf->footer_lost || leaf->footer_off != leaf->data_end ||
-	    leaf->file_size != leaf->data_end + VHD_FOOTER_SIZE) {
-		ret = vhd_trim(leaf);
-		if (ret) {
-			td_err("%s: cannot write the footer at %llu: %s",
-			       leaf->path,
-			       (unsigned long long)leaf->data_end,
-			       strerror(-ret));
-			return ret;
-		}
-	}
-	vhd->next_block = vhd_block_after(leaf, leaf->data_end);
-	vhd->space_end = leaf->data_end;
-	vhd->bat = calloc((leaf->header.max_bat + 127) / 128,
-			  sizeof(*vhd->bat));
-	vhd->bat_dirty = calloc(1, leaf->nr_blocks / 8 + 1);
-	vhd->fresh = calloc(1, leaf->nr_blocks / 8 + 1);
-	return vhd->bat && vhd->bat_dirty && vhd->fresh ? 0 : -ENOMEM;
+	(void)priv;
+	td_req_map(td_vhd_outer(req),
+		   (const struct blktap_direct_extent *)ext, nr, flags,
+		   td_vhd_mapped);
 }
 
-static int td_vhd_add_layers(struct td_vhd *vhd, struct vhd_image *leaf,
-			     unsigned int flags)
+static void td_vhd_end(void *priv, struct vhd_req *req, int error)
 {
-	struct vhd_image *image;
-
-	for (image = leaf; image; image = image->parent) {
-		struct td_vhd_layer *layer = &vhd->layer[vhd->nr_layers++];
-
-		layer->image = image;
-		layer->file = -1;
-		if (!vhd_is_flat(image)) {
-			layer->full = calloc(1, image->nr_blocks / 8 + 1);
-			if (!layer->full)
-				return -ENOMEM;
-			if (image->batmap_good)
-				memcpy(layer->full, image->batmap_map,
-				       (image->nr_blocks + 7) / 8);
-		}
-		if (!(flags & TD_OPEN_BUFFERED) && image != leaf)
-			td_vhd_try_direct(image->fd);
-	}
-	return 0;
+	(void)priv;
+	td_req_end(td_vhd_outer(req), error);
 }
 
-static int td_vhd_add_files(struct td_vhd *vhd)
+static void td_vhd_retry(void *priv, struct vhd_req *req, int error)
 {
-	unsigned int i;
-
-	for (i = 0; i < vhd->nr_layers; i++) {
-		int file = td_vbd_file_add(vhd->vbd,
-					   vhd->layer[i].image->fd);
-
-		if (file < 0)
-			return file;
-		vhd->layer[i].file = file;
-	}
-	return 0;
+	(void)priv;
+	td_req_retry(td_vhd_outer(req), error);
 }
 
-static void td_vhd_free(struct td_vhd *vhd)
+static void td_vhd_io_done(struct td_io *io, int error)
 {
-	struct vhd_image *leaf = vhd->layer[0].image;
-	unsigned int i;
+	struct vhd_io *inner = io->priv;
 
-	for (i = 0; i < vhd->nr_layers; i++) {
-		if (vhd->layer[i].file >= 0)
-			td_vbd_file_del(vhd->vbd, vhd->layer[i].file);
-		free(vhd->layer[i].full);
-	}
-	for (i = 0; vhd->bat && i < (leaf->header.max_bat + 127) / 128; i++)
-		free(vhd->bat[i]);
-	td_vhd_bitmap_free_all(vhd);
-	free(vhd->bat);
-	free(vhd->bat_dirty);
-	free(vhd->fresh);
-	free(vhd->layer);
-	free(vhd);
-	vhd_close(leaf);
+	inner->done(inner, error);
+}
+
+static void td_vhd_io(void *priv, struct vhd_io *inner)
+{
+	struct td_io *io = (struct td_io *)inner->room;
+
+	(void)priv;
+	*io = (struct td_io) {
+		.op = (enum td_io_op)inner->op,
+		.fd = inner->fd,
+		.buf = inner->buf,
+		.len = inner->len,
+		.off = inner->off,
+		.done = td_vhd_io_done,
+		.priv = inner,
+	};
+	td_io_submit(io);
+}
+
+static const struct vhd_host td_vhd_host = {
+	.file_add = td_vhd_file_add,
+	.file_del = td_vhd_file_del,
+	.map = td_vhd_map,
+	.end = td_vhd_end,
+	.retry = td_vhd_retry,
+	.io = td_vhd_io,
+};
+
+static void td_vhd_submit(void *priv, struct td_req *req)
+{
+	struct vhd_req *inner = td_vhd_inner(req);
+	struct td_vhd *vhd = priv;
+
+	*inner = (struct vhd_req) {
+		.op = req->op,
+		.fua = req->fua,
+		.sector = req->sector,
+		.nr_sectors = req->nr_sectors,
+	};
+	vhd_eng_submit(vhd->eng, inner);
 }
 
 static void td_vhd_message(void *opaque, const char *text)
@@ -242,126 +169,38 @@ static int td_vhd_open(struct td_vbd *vbd, const char *path,
 		.message = td_vhd_message,
 		.parent_dirs = getenv("TAPDISK_VHD_PARENTS"),
 	};
-	bool rw = !(flags & TD_OPEN_RDONLY);
-	struct vhd_image *leaf;
-	struct td_vhd *vhd;
+	struct td_vhd *vhd = calloc(1, sizeof(*vhd));
 	int ret;
 
-	ret = vhd_open(&ctx, path, VHD_OPEN_LOCK | VHD_OPEN_PARENTS |
-		       (rw ? VHD_OPEN_RDWR : 0), &leaf);
-	if (ret)
-		return ret;
-	vhd = calloc(1, sizeof(*vhd));
-	if (vhd)
-		vhd->layer = calloc(vhd_depth(leaf), sizeof(*vhd->layer));
-	if (!vhd || !vhd->layer) {
-		free(vhd);
-		vhd_close(leaf);
+	if (!vhd)
 		return -ENOMEM;
-	}
 	vhd->vbd = vbd;
-	vhd->rw = rw;
-	vhd->lru.next = &vhd->lru;
-	vhd->lru.prev = &vhd->lru;
-	vhd->layer[0].image = leaf;
-	/* A request must fit, even one of 1 MiB with blocks of 4 KiB. */
-	vhd->max_bitmaps = TD_VHD_BITMAPS + TD_VHD_SEGS * vhd_depth(leaf);
-	ret = td_vhd_add_layers(vhd, leaf, flags);
-	if (!ret && rw)
-		ret = td_vhd_open_rw(vhd);
-	if (!ret && !(flags & TD_OPEN_BUFFERED))
-		td_vhd_try_direct(leaf->fd);
-	if (!ret)
-		ret = td_vhd_add_files(vhd);
+	ret = vhd_eng_open(&td_vhd_host, vhd, &ctx, path,
+			   (flags & TD_OPEN_RDONLY ? VHD_ENG_RDONLY : 0) |
+			   (flags & TD_OPEN_BUFFERED ? VHD_ENG_BUFFERED : 0),
+			   &vhd->eng);
 	if (ret) {
-		td_vhd_free(vhd);
+		free(vhd);
 		return ret;
 	}
 	*info = (struct td_disk_info) {
-		.sectors = leaf->sectors,
+		.sectors = vhd_eng_leaf(vhd->eng)->sectors,
 		.sector_size = VHD_SECTOR,
 		.phys_size = 4096,
-		.discard = rw && !vhd->no_punch,
+		.discard = vhd_eng_can_punch(vhd->eng),
 		.discard_size = 4096,
-		.write_zeroes = rw && !vhd->no_punch,
+		.write_zeroes = vhd_eng_can_punch(vhd->eng),
 	};
 	*priv = vhd;
 	return 0;
 }
 
-/* Which blocks are full, as far as the file says so too. */
-static bool td_vhd_update_batmap(struct td_vhd *vhd)
-{
-	struct vhd_image *leaf = vhd->layer[0].image;
-	bool changed = !leaf->batmap_good;
-	uint32_t i;
-
-	for (i = 0; i < leaf->nr_blocks; i++) {
-		bool full = vhd_test_bit(vhd->layer[0].full, i) &&
-			    !td_vhd_unwritten(vhd, i);
-
-		if (vhd_test_bit(leaf->batmap_map, i) == full)
-			continue;
-		changed = true;
-		if (full)
-			vhd_set_bit(leaf->batmap_map, i);
-		else
-			td_vhd_clear_bit(leaf->batmap_map, i);
-	}
-	return changed;
-}
-
-static int td_vhd_close_rw(struct td_vhd *vhd)
-{
-	struct vhd_image *leaf = vhd->layer[0].image;
-	uint32_t i;
-	int ret;
-
-	td_vhd_no_direct(leaf->fd);
-	if (fdatasync(leaf->fd))
-		return -errno;
-	if (vhd->sync_error)
-		return vhd->sync_error;
-	if (vhd_is_flat(leaf))
-		return 0;
-	if (leaf->batmap_map && leaf->batmap.version == VHD_BATMAP_VERSION &&
-	    td_vhd_update_batmap(vhd)) {
-		ret = vhd_batmap_write(leaf);
-		if (ret)
-			return ret;
-	}
-	if (vhd->space_end == leaf->footer_off)
-		return 0;
-	/*
-	 * Blocks whose BAT entry could not be written count as well: it may
-	 * have got there.
-	 */
-	for (i = 0; i < leaf->header.max_bat; i++) {
-		uint64_t end = (uint64_t)leaf->bat[i] * VHD_SECTOR +
-			       vhd_block_bytes(leaf);
-
-		if (leaf->bat[i] != VHD_BAT_UNUSED && end > leaf->data_end)
-			leaf->data_end = end;
-	}
-	return vhd_trim(leaf);
-}
-
 static int td_vhd_close(void *priv)
 {
 	struct td_vhd *vhd = priv;
-	unsigned int i;
-	int ret = 0;
+	int ret = vhd_eng_close(vhd->eng);
 
-	for (i = 0; i < vhd->nr_layers; i++) {
-		td_vbd_file_del(vhd->vbd, vhd->layer[i].file);
-		vhd->layer[i].file = -1;
-	}
-	if (vhd->rw)
-		ret = td_vhd_close_rw(vhd);
-	if (ret)
-		td_err("%s: cannot write its metadata at close: %s",
-		       td_vhd_leaf(vhd)->path, strerror(-ret));
-	td_vhd_free(vhd);
+	free(vhd);
 	return ret;
 }
 
@@ -369,16 +208,17 @@ static void td_vhd_stats(void *priv, struct json_object *image)
 {
 	struct json_object *status = json_object_new_object();
 	const struct td_vhd *vhd = priv;
+	const struct vhd_eng_stats *stats = vhd_eng_stats(vhd->eng);
+	int chain = vhd_depth(vhd_eng_leaf(vhd->eng));
 	struct json_object *driver;
 
-	json_object_object_add(status, "chain",
-			       json_object_new_int(vhd->nr_layers));
+	json_object_object_add(status, "chain", json_object_new_int(chain));
 	json_object_object_add(status, "syncs",
-			       json_object_new_uint64(vhd->stats.syncs));
+			       json_object_new_uint64(stats->syncs));
 	json_object_object_add(status, "bitmap_reads",
-			       json_object_new_uint64(vhd->stats.loads));
+			       json_object_new_uint64(stats->loads));
 	json_object_object_add(status, "meta_writes",
-			       json_object_new_uint64(vhd->stats.meta_writes));
+			       json_object_new_uint64(stats->meta_writes));
 	if (json_object_object_get_ex(image, "driver", &driver))
 		json_object_object_add(driver, "status", status);
 	else
