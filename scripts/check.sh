@@ -246,7 +246,7 @@ check_uapi()
 	local h r=0
 
 	need gcc g++ || return
-	for h in $(files '^include/uapi/.*\.h$'); do
+	for h in $(files '^(include/uapi/.*|tools/libvhd/libvhd)\.h$'); do
 		gcc -std=c99 -Wall -Wextra -Wpedantic -Werror -fsyntax-only \
 			-x c "$h" 2>&1 || r=1
 		g++ -std=c++11 -Wall -Wextra -Werror -fsyntax-only \

@@ -109,6 +109,37 @@ int vhd_disk_flush(struct vhd_disk *disk);
 int vhd_disk_where(struct vhd_disk *disk, uint64_t sector, uint32_t nr,
 		   uint32_t *run);
 
+/* The image has all of its space from the start; not with a parent. */
+#define VHD_DISK_FIXED		0x8U
+/* The parent is a plain disk image, not a VHD. */
+#define VHD_DISK_RAW_PARENT	0x10U
+
+/**
+ * vhd_disk_create() - make an image
+ * @path: new file; -EEXIST if there is one
+ * @sectors: size, rounded up to 2 MiB, at most 2040 GiB (-EFBIG); with a
+ *	parent 0 for the size of that
+ * @parent: what the image is a child of; not to be written from then on;
+ *	NULL: none
+ * @flags: VHD_DISK_FIXED, VHD_DISK_RAW_PARENT
+ * @msg: NULL: no messages
+ *
+ * Return: 0, the image is durable; or -errno, there is no new file.
+ */
+int vhd_disk_create(const char *path, uint64_t sectors, const char *parent,
+		    unsigned int flags, const struct vhd_messages *msg);
+
+/**
+ * vhd_disk_check() - is an image as it must be?
+ * @path: image, not in use
+ * @flags: VHD_DISK_LEAF_ONLY, VHD_DISK_ANY_PARENT
+ * @msg: told what is wrong; NULL: no messages
+ *
+ * Return: 0; -EINVAL: no; or another -errno.
+ */
+int vhd_disk_check(const char *path, unsigned int flags,
+		   const struct vhd_messages *msg);
+
 #ifdef __cplusplus
 }
 #endif
