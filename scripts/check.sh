@@ -275,7 +275,7 @@ check_codespell()
 	need codespell || return
 	sources . '^patches/' || return $((1 - named))
 	# Names, not words.
-	quiet codespell -q 3 --ignore-words-list=creat,sring,conectix,nd "${src[@]}"
+	quiet codespell -q 3 --ignore-words-list=creat,sring,conectix,nd,fo "${src[@]}"
 }
 
 check_python()

@@ -1,23 +1,34 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# run.sh PROGRAM...: run cmocka programs, print one TAP stream for all of
-# them. A program that dies, or runs fewer tests than it planned, is a failed
-# test of its own. Exit status: 0 if all passed.
+# run.sh PROGRAM...: run cmocka programs, one on each processor, print one TAP
+# stream for all of them, in their order. A program that dies, or runs fewer
+# tests than it planned, is a failed test of its own. Exit status: 0 if all
+# passed.
 
-out=$(mktemp) || exit 1
-trap 'rm -f "$out"' EXIT
+out=$(mktemp -d) || exit 1
+trap 'rm -rf "$out"' EXIT
 export CMOCKA_MESSAGE_OUTPUT=TAP
 # A test never needs longer; a hang must not stop the others.
-limit=${UNIT_TIMEOUT:-120}
+export UNIT_TIMEOUT="${UNIT_TIMEOUT:-240}"
 fail=0
 count=0
+
+# The quoted script has variables of its own.
+# shellcheck disable=SC2016
+printf '%s\0' "$@" | xargs -0 -n 1 -P "$(nproc)" sh -c '
+	name=$0/${1##*/}
+	timeout "$UNIT_TIMEOUT" "$1" >"$name.out" 2>&1 </dev/null
+	echo $? >"$name.rc"' "$out" &
 
 echo "TAP version 13"
 for prog in "$@"; do
 	name=${prog##*/}
-	timeout "$limit" "$prog" >"$out" 2>&1 </dev/null
-	rc=$?
+	# As soon as it is known, not when all are through.
+	while [ ! -s "$out/$name.rc" ]; do
+		sleep 0.1
+	done
+	rc=$(cat "$out/$name.rc")
 	awk -v name="$name" -v start="$count" -v rc="$rc" '
 	/^TAP version/ { next }
 	/^1\.\.[0-9]+$/ { plan += substr($0, 4); next }
@@ -41,13 +52,13 @@ for prog in "$@"; do
 			bad++
 		}
 		exit (bad ? 1 : 0)
-	}' "$out" || fail=1
+	}' "$out/$name.out" || fail=1
 	count=$((count + $(awk -v rc="$rc" '
 		/^1\.\.[0-9]+$/ { plan += substr($0, 4) }
 		/^ok [0-9]+/ { seen++ }
 		/^not ok [0-9]+/ { seen++; bad++ }
 		END { print seen + (!seen || seen != plan || (rc && !bad)) }
-		' "$out")))
+		' "$out/$name.out")))
 done
 echo "1..$count"
 exit $fail

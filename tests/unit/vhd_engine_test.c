@@ -253,7 +253,7 @@ static void test_fail(const char *parent, int error, int percent)
 static void test_failures(void **state)
 {
 	(void)state;
-	vt_parent("a.vhd");
+	vt_parent("a.vhd", 3 << 20);
 	/* So many that retries run out, too. */
 	test_fail(NULL, -EIO, 20);
 	test_fail(NULL, -ENOSPC, 30);

@@ -175,34 +175,39 @@ static void vt_hist_cut(struct vt_hist *h, int index)
 	h->base += index;
 }
 
-/* Read all of the disk; @crash: anything since the last flush will do. */
+void vt_model_check(const struct vt_model *m, uint64_t sector, uint32_t nr,
+		    const uint8_t *buf, bool crash)
+{
+	int k;
+
+	for (; nr; nr--, sector++, buf += VHD_SECTOR) {
+		const struct vt_hist *h = &m->h[sector];
+		uint64_t value = vt_value(buf);
+		int from = crash || h->maybe || h->failed ? 0 : h->completed;
+
+		for (k = h->nr - 1; k >= from && h->v[k] != value; k--)
+			;
+		if (k < from)
+			fail_msg("sector %llu holds %llu, may hold %llu..%llu (%d values)",
+				 (unsigned long long)sector,
+				 (unsigned long long)value,
+				 (unsigned long long)h->v[from],
+				 (unsigned long long)h->v[h->nr - 1],
+				 h->nr - from);
+	}
+}
+
 void vt_model_verify(struct vt_model *m, bool crash)
 {
 	uint32_t step = 256;
 	uint8_t *buf = malloc(step * VHD_SECTOR);
-	uint64_t s, i;
-	int k;
+	uint64_t s;
 
 	for (s = 0; s < m->sectors; s += step) {
 		uint32_t nr = m->sectors - s < step ? m->sectors - s : step;
 
 		assert_int_equal(vfake_do(BLKTAP_OP_READ, s, nr, buf, false), 0);
-		for (i = 0; i < nr; i++) {
-			struct vt_hist *h = &m->h[s + i];
-			uint64_t value = vt_value(buf + i * VHD_SECTOR);
-			int from = crash || h->maybe || h->failed ? 0 :
-				   h->completed;
-
-			for (k = h->nr - 1; k >= from && h->v[k] != value; k--)
-				;
-			if (k < from)
-				fail_msg("sector %llu holds %llu, may hold %llu..%llu (%d values)",
-					 (unsigned long long)(s + i),
-					 (unsigned long long)value,
-					 (unsigned long long)h->v[from],
-					 (unsigned long long)h->v[h->nr - 1],
-					 h->nr - from);
-		}
+		vt_model_check(m, s, nr, buf, crash);
 	}
 	free(buf);
 }
@@ -242,6 +247,7 @@ static void vt_load_start_flush(struct vt_load *l, struct vt_slot *slot)
 	mark = malloc(l->m->sectors * sizeof(int));
 	for (s = 0; s < l->m->sectors; s++)
 		mark[s] = l->m->h[s].base + l->m->h[s].completed;
+	l->flushes++;
 	slot->r.data = (uint8_t *)mark;
 	slot->r.req.op = BLKTAP_OP_FLUSH;
 	slot->r.req.sector = 0;
@@ -275,6 +281,8 @@ static void vt_load_start(struct vt_load *l, struct vt_slot *slot)
 	slot->r.req.fua = slot->r.req.op != BLKTAP_OP_TRIM && kind > 92;
 	slot->r.req.sector = sector;
 	slot->r.req.nr_sectors = nr;
+	l->writes += slot->r.req.op != BLKTAP_OP_READ;
+	l->flushes += slot->r.req.op != BLKTAP_OP_READ && slot->r.req.fua;
 	for (i = 0, s = sector; s < sector + nr; s++, i++) {
 		struct vt_hist *h = &m->h[s];
 		uint64_t value = slot->r.req.op == BLKTAP_OP_WRITE ?
@@ -285,7 +293,10 @@ static void vt_load_start(struct vt_load *l, struct vt_slot *slot)
 			continue;
 		vt_fill(slot->data + i * VHD_SECTOR, value);
 		vt_hist_push(h, value);
-		h->maybe |= slot->r.req.op == BLKTAP_OP_TRIM;
+		if (slot->r.req.op == BLKTAP_OP_TRIM) {
+			h->maybe = true;
+			h->trimmed = h->base + h->nr - 1;
+		}
 	}
 	slot->used = true;
 	vfake_submit(&slot->r);
@@ -301,7 +312,7 @@ static void vt_load_flushed(struct vt_load *l, struct vt_slot *slot)
 
 		/* After a TRIM it may be what was there before. */
 		if (!slot->r.error && !h->maybe && !h->failed &&
-		    mark[s] > h->base)
+		    mark[s] > h->base && mark[s] != h->trimmed)
 			vt_hist_cut(h, mark[s] - h->base);
 	}
 	free(mark);
@@ -439,7 +450,7 @@ void vt_begin(struct vt_model *m, const char *name, const char *parent)
 	uint64_t s;
 
 	unlink(vt_path(name));
-	vt_image(name, 3 << 20, parent);
+	vt_image(name, m->sectors * VHD_SECTOR, parent);
 	assert_int_equal(vfake_open(vt_path(name), TD_OPEN_RDONLY), 0);
 	for (s = 0; s < m->sectors; s++)
 		m->h[s].nr = 2;
@@ -448,13 +459,13 @@ void vt_begin(struct vt_model *m, const char *name, const char *parent)
 }
 
 /* A parent with about half of its blocks. */
-void vt_parent(const char *name)
+void vt_parent(const char *name, uint64_t size)
 {
 	uint8_t *data = malloc(VT_BLOCK);
 	uint64_t s;
 	int i;
 
-	vt_image(name, 3 << 20, NULL);
+	vt_image(name, size, NULL);
 	assert_int_equal(vfake_open(vt_path(name), 0), 0);
 	for (s = 0; s < vfake.info.sectors; s += VT_SPB) {
 		for (i = 0; i < (int)VT_SPB; i++)

@@ -33,6 +33,7 @@ struct vt_hist {
 	int nr;
 	int completed;		/* index of the last completed */
 	int base;		/* values forgotten */
+	int trimmed;		/* as base + index: the last that a TRIM left */
 	bool busy;		/* a request is writing it */
 	bool maybe;		/* trimmed: any of them may be there */
 	bool failed;		/* the same, and it may change */
@@ -58,6 +59,8 @@ struct vt_load {
 	bool trim;
 	bool zeroes;
 	bool may_fail;
+	unsigned int writes;	/* requests that change something */
+	unsigned int flushes;	/* FLUSH and FUA */
 };
 
 extern const struct vhd_ctx vt_ctx;
@@ -79,8 +82,8 @@ void vt_image(const char *name, uint64_t size, const char *parent);
 void vt_create(const char *name, uint64_t size, bool fixed,
 	       const char *parent);
 /* An image as vt_image() makes, about half of its blocks written. */
-void vt_parent(const char *name);
-/* A new child of 3 MiB (parent NULL: a new image), the model set to it. */
+void vt_parent(const char *name, uint64_t size);
+/* A new child (parent NULL: a new image) as large as the model. */
 void vt_begin(struct vt_model *m, const char *name, const char *parent);
 
 void vt_fill(uint8_t *buf, uint64_t value);
@@ -88,6 +91,9 @@ void vt_fill(uint8_t *buf, uint64_t value);
 uint64_t vt_value(const uint8_t *buf);
 
 void vt_model_init(struct vt_model *m, uint64_t sectors);
+/* Sectors that were read; crash: as below. */
+void vt_model_check(const struct vt_model *m, uint64_t sector, uint32_t nr,
+		    const uint8_t *buf, bool crash);
 /* Read all of the disk; crash: anything since the last flush will do. */
 void vt_model_verify(struct vt_model *m, bool crash);
 /* What is there now is what there is. */

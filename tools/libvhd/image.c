@@ -259,7 +259,8 @@ static int vhd_load_batmap(struct vhd_image *image, unsigned int flags)
 			      image->path, map->version, VHD_BATMAP_VERSION);
 	else if (vhd_batmap_checksum(image->batmap_map, bytes) !=
 		 map->checksum)
-		ret = vhd_msg(&image->ctx, -EINVAL,
+		/* No fault: so a loss of power at close may leave it. */
+		ret = vhd_msg(&image->ctx, 0,
 			      "%s: batmap: checksum is 0x%x, must be 0x%x; the batmap is not used",
 			      image->path, map->checksum,
 			      vhd_batmap_checksum(image->batmap_map, bytes));
