@@ -14,6 +14,8 @@ export UNIT_TIMEOUT="${UNIT_TIMEOUT:-240}"
 fail=0
 count=0
 
+# The quoted script has variables of its own.
+# shellcheck disable=SC2016
 printf '%s\0' "$@" | xargs -0 -n 1 -P "$(nproc)" sh -c '
 	name=$0/${1##*/}
 	timeout "$UNIT_TIMEOUT" "$1" >"$name.out" 2>&1 </dev/null
