@@ -228,6 +228,10 @@ int vhd_footer_parse(const struct vhd_ctx *ctx, const char *name,
 {
 	uint32_t sum;
 
+	if (!memcmp(buf, "v_poison", 8))
+		return vhd_msg(ctx, -EINVAL,
+			       "%s: footer: cookie is \"v_poison\": a change was interrupted; undo it with vhd-util revert and its journal",
+			       name);
 	if (memcmp(buf, "conectix", 8))
 		return vhd_msg(ctx, -EINVAL,
 			       "%s: footer: cookie must be \"conectix\"", name);

@@ -17,7 +17,7 @@
 #include <unistd.h>
 #include <uuid/uuid.h>
 
-#include "vhd_private.h"
+#include "vhd_edit.h"
 
 struct vhd_new {
 	const struct vhd_ctx *ctx;
@@ -120,8 +120,7 @@ static int vhd_relative(const char *dir, const char *path, char *out)
 }
 
 /* What is in the sector of each locator; returns its length or -errno. */
-static ssize_t vhd_locator_build(const char *name, uint32_t code,
-				 uint8_t *buf)
+ssize_t vhd_locator_build(const char *name, uint32_t code, uint8_t *buf)
 {
 	char text[VHD_SECTOR];
 	char *p;
@@ -146,10 +145,11 @@ static const uint32_t vhd_locator_codes[] = {
 	VHD_PLAT_MACX, VHD_PLAT_W2KU, VHD_PLAT_W2RU,
 };
 
-/* Enter the parent into the header and make room for the locators. */
-static int vhd_new_parent(struct vhd_new *new, const struct vhd_image *parent)
+/* @dir: real path of the folder of the child. */
+int vhd_parent_enter(const struct vhd_ctx *ctx, const char *child,
+		     const char *dir, const struct vhd_image *parent,
+		     struct vhd_header *h, char *locator)
 {
-	struct vhd_header *h = &new->header;
 	char path[PATH_MAX];
 	uint8_t buf[VHD_SECTOR];
 	struct stat st;
@@ -160,33 +160,49 @@ static int vhd_new_parent(struct vhd_new *new, const struct vhd_image *parent)
 	if (fstat(parent->fd, &st))
 		return -errno;
 	h->parent_timestamp = st.st_mtime - VHD_EPOCH;
-	if (!parent->raw)
+	if (parent->raw)
+		memset(h->parent_uuid, 0, 16);
+	else
 		memcpy(h->parent_uuid, parent->footer.uuid, 16);
-	ret = vhd_relative(new->dir, parent->path, new->locator);
+	ret = vhd_relative(dir, parent->path, locator);
 	if (ret)
 		return ret;
 	snprintf(path, sizeof(path), "%s", parent->path);
+	memset(h->parent_name, 0, sizeof(h->parent_name));
 	len = vhd_utf16_encode(basename(path), true, h->parent_name,
 			       sizeof(h->parent_name));
-	for (i = 0; len >= 0 && i < 3; i++) {
+	for (i = 0; len >= 0 && i < VHD_LOCATORS_USED; i++) {
 		struct vhd_locator *loc = &h->loc[i];
 
-		len = vhd_locator_build(new->locator, vhd_locator_codes[i],
-					buf);
+		len = vhd_locator_build(locator, vhd_locator_codes[i], buf);
 		if (len < 0)
 			break;
 		loc->code = vhd_locator_codes[i];
 		/* Bytes, as everyone writes it; the specification: sectors. */
 		loc->data_space = VHD_SECTOR;
 		loc->data_len = len;
-		loc->data_offset = new->end;
-		new->end += VHD_SECTOR;
+		loc->reserved = 0;
 	}
 	if (len < 0)
-		return vhd_msg(new->ctx, len,
+		return vhd_msg(ctx, len,
 			       "%s: parent %s: the name must be valid UTF-8 that fits in 512 bytes: %s",
-			       new->spec->path, new->locator, strerror(-len));
+			       child, locator, strerror(-len));
 	return 0;
+}
+
+/* Enter the parent into the header and make room for the locators. */
+static int vhd_new_parent(struct vhd_new *new, const struct vhd_image *parent)
+{
+	unsigned int i;
+	int ret;
+
+	ret = vhd_parent_enter(new->ctx, new->spec->path, new->dir, parent,
+			       &new->header, new->locator);
+	for (i = 0; !ret && i < VHD_LOCATORS_USED; i++) {
+		new->header.loc[i].data_offset = new->end;
+		new->end += VHD_SECTOR;
+	}
+	return ret;
 }
 
 static int vhd_new_write(struct vhd_new *new)
@@ -207,7 +223,7 @@ static int vhd_new_write(struct vhd_new *new)
 		memset(buf + bat, 0xff, new->batmap_off - bat);
 		vhd_batmap_build(&new->batmap, buf + new->batmap_off);
 	}
-	for (i = 0; i < 3 && new->header.loc[i].code; i++)
+	for (i = 0; i < VHD_LOCATORS_USED && new->header.loc[i].code; i++)
 		vhd_locator_build(new->locator, new->header.loc[i].code,
 				  buf + new->header.loc[i].data_offset);
 	ret = vhd_pwrite(new->fd, buf, new->end + VHD_FOOTER_SIZE, 0);

@@ -479,6 +479,8 @@ static int vhd_load_vhd(struct vhd_image *image, unsigned int flags)
 		return 0;
 	}
 	ret = vhd_load_header(image, flags);
+	if (flags & VHD_OPEN_HEADERS)
+		return ret;
 	if (!ret)
 		ret = vhd_load_bat(image);
 	if (!ret)

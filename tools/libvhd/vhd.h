@@ -250,6 +250,8 @@ struct vhd_image {
 #define VHD_OPEN_NO_FOOTER	0x40
 /* Do not look for BAT entries that overlap. */
 #define VHD_OPEN_ANY_BAT	0x80
+/* Footer and header only: there is no BAT, and nothing of it was checked. */
+#define VHD_OPEN_HEADERS	0x100
 
 /**
  * vhd_open() - open an image
@@ -284,6 +286,8 @@ uint64_t vhd_block_bytes(const struct vhd_image *image);
 /* Read the bitmap of a block into @image->bitmap_bytes at @map. */
 int vhd_bitmap_read(const struct vhd_image *image, uint32_t block,
 		    uint8_t *map);
+/* Read the data of a block, whatever its bitmap says of it. */
+int vhd_block_read(const struct vhd_image *image, uint32_t block, void *data);
 /*
  * Put the footer where the data ends and cut the file there; all durable
  * before it returns.
@@ -300,6 +304,10 @@ int vhd_batmap_write(struct vhd_image *image);
  * Return: 0; -ENOENT: it has none.
  */
 int vhd_parent_name(const struct vhd_image *image, char *name);
+
+/* The name in locator @nr, in VHD_NAME_MAX bytes; UTF-16 if it is unknown. */
+int vhd_locator_name(const struct vhd_image *image, unsigned int nr,
+		     char *name);
 
 /**
  * vhd_parent_find() - find the parent without opening the chain
@@ -356,6 +364,132 @@ struct vhd_check_stats {
 int vhd_check(const struct vhd_ctx *ctx, const char *path,
 	      unsigned int open_flags, unsigned int flags,
 	      struct vhd_check_stats *stats);
+
+/*
+ * What changes images that no guest uses. These functions open the files
+ * themselves and lock them. If one was interrupted, running it again finishes
+ * or undoes what was begun.
+ */
+
+/**
+ * struct vhd_progress - told how far something long has come
+ * @fn: called now and then with steps done and to do; may be NULL
+ * @opaque: for @fn
+ */
+struct vhd_progress {
+	void (*fn)(void *opaque, uint64_t done, uint64_t total);
+	void *opaque;
+};
+
+/**
+ * vhd_read() - read what a guest would see
+ * @chain: opened with VHD_OPEN_PARENTS
+ * @sector: first sector
+ * @nr: number of sectors; all must be on the disk
+ * @buf: room for @nr sectors
+ */
+int vhd_read(const struct vhd_image *chain, uint64_t sector, uint32_t nr,
+	     void *buf);
+
+int vhd_set_hidden(const struct vhd_ctx *ctx, const char *path,
+		   uint8_t hidden);
+/* -ENOTSUP: the image has no batmap, which the marker is part of. */
+int vhd_set_marker(const struct vhd_ctx *ctx, const char *path,
+		   uint8_t marker);
+/* Make @parent the parent; @raw: it is no VHD. */
+int vhd_set_parent(const struct vhd_ctx *ctx, const char *path,
+		   const char *parent, bool raw);
+/* Move the footer so that the file has @size bytes. */
+int vhd_set_file_size(const struct vhd_ctx *ctx, const char *path,
+		      uint64_t size);
+/* Forget all blocks. */
+int vhd_kill_data(const struct vhd_ctx *ctx, const char *path);
+/*
+ * Write the footers anew, from the one at the end, or, if that is bad or with
+ * @backup, from the copy at 0; empty a batmap that is not to be trusted.
+ */
+int vhd_repair(const struct vhd_ctx *ctx, const char *path, bool backup);
+
+/**
+ * vhd_resize() - change the size of the disk
+ * @ctx: messages
+ * @path: the image
+ * @size: in bytes, rounded up to whole blocks
+ * @journal: new file that says how to undo it while it is under way; NULL:
+ *	only grow, and only as far as the metadata has room
+ *
+ * If @journal is there, what it tells of is undone first.
+ */
+int vhd_resize(const struct vhd_ctx *ctx, const char *path, uint64_t size,
+	       const char *journal);
+/* Undo what was interrupted and remove the journal. */
+int vhd_revert(const struct vhd_ctx *ctx, const char *path,
+	       const char *journal);
+/* The file for the journal of what has no other name for one. */
+#define VHD_JOURNAL_SUFFIX	".journal"
+
+/**
+ * struct vhd_coalesce - what to merge
+ * @path: differencing image; only read
+ * @parent: take that for its parent, whatever it names; or NULL
+ * @ancestor: merge into that image of the chain, all images between them
+ *	too; NULL: into the parent
+ * @output: change no image, make a new one of @path and its parent; or NULL
+ * @sparse: zeros become holes
+ * @progress: how far it has come
+ */
+struct vhd_coalesce {
+	const char *path;
+	const char *parent;
+	const char *ancestor;
+	const char *output;
+	bool sparse;
+	struct vhd_progress progress;
+};
+
+/* @sectors: how many were merged, or NULL. */
+int vhd_coalesce(const struct vhd_ctx *ctx, const struct vhd_coalesce *spec,
+		 uint64_t *sectors);
+
+/**
+ * struct vhd_copy - what to copy
+ * @from: image; of a differencing one the whole chain is read
+ * @to: new file, a dynamic image
+ * @from_raw: @from is no VHD
+ * @to_raw: @to is to be none
+ * @progress: how far it has come
+ */
+struct vhd_copy {
+	const char *from;
+	const char *to;
+	bool from_raw;
+	bool to_raw;
+	struct vhd_progress progress;
+};
+
+int vhd_copy(const struct vhd_ctx *ctx, const struct vhd_copy *spec);
+
+/**
+ * struct vhd_fill - what to allocate
+ * @path: dynamic or differencing image
+ * @empty: allocate, but write no data; of sectors @first to @last only
+ * @first: with @empty
+ * @last: with @empty
+ * @progress: how far it has come
+ */
+struct vhd_fill {
+	const char *path;
+	bool empty;
+	uint64_t first;
+	uint64_t last;
+	struct vhd_progress progress;
+};
+
+int vhd_fill(const struct vhd_ctx *ctx, const struct vhd_fill *spec);
+
+/* Drop blocks that say nothing the rest does not. @dropped: number or NULL. */
+int vhd_compact(const struct vhd_ctx *ctx, const char *path,
+		const struct vhd_progress *progress, uint32_t *dropped);
 
 #ifdef __cplusplus
 }

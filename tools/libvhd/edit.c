@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* Small changes of an image that no guest uses. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vhd_edit.h"
+
+static int vhd_edit_failed(const struct vhd_image *image, int ret)
+{
+	return vhd_msg(&image->ctx, ret, "%s: cannot write: %s", image->path,
+		       strerror(-ret));
+}
+
+static int vhd_journal_name(const char *path, char *name)
+{
+	char real[PATH_MAX];
+
+	if (!realpath(path, real))
+		return -errno;
+	return snprintf(name, PATH_MAX, "%s%s", real, VHD_JOURNAL_SUFFIX) <
+	       PATH_MAX ? 0 : -ENAMETOOLONG;
+}
+
+int vhd_edit_open(const struct vhd_ctx *ctx, const char *path,
+		  unsigned int flags, struct vhd_image **image)
+{
+	char journal[PATH_MAX];
+	int ret;
+
+	if (!vhd_journal_name(path, journal) && !access(journal, F_OK)) {
+		ret = vhd_revert(ctx, path, journal);
+		if (ret)
+			return ret;
+	}
+	return vhd_open(ctx, path, flags | VHD_OPEN_RDWR | VHD_OPEN_LOCK,
+			image);
+}
+
+void vhd_batmap_renew(struct vhd_image *image)
+{
+	if (!image->batmap_map || image->batmap_good)
+		return;
+	memset(image->batmap_map, 0,
+	       vhd_batmap_bytes(image->footer.current_size));
+	image->batmap.version = VHD_BATMAP_VERSION;
+	image->batmap_good = true;
+}
+
+/*
+ * The copy first: until the footer at the end is written too, that one, the
+ * old one, counts.
+ */
+int vhd_footer_write(struct vhd_image *image)
+{
+	uint64_t off = vhd_round_up(image->footer_off, VHD_SECTOR);
+	uint8_t buf[VHD_FOOTER_SIZE];
+	int ret = 0;
+
+	vhd_footer_build(&image->footer, buf);
+	if (image->footer.type != VHD_TYPE_FIXED) {
+		ret = vhd_pwrite(image->fd, buf, sizeof(buf), 0);
+		if (!ret && fdatasync(image->fd))
+			ret = -errno;
+	}
+	/* One of 511 bytes grows by the one that it lacks. */
+	if (!ret)
+		ret = vhd_pwrite(image->fd, buf, sizeof(buf), off);
+	if (!ret && fdatasync(image->fd))
+		ret = -errno;
+	if (ret)
+		return vhd_edit_failed(image, ret);
+	memcpy(image->footer_buf, buf, sizeof(buf));
+	image->footer_off = off;
+	return 0;
+}
+
+int vhd_set_hidden(const struct vhd_ctx *ctx, const char *path, uint8_t hidden)
+{
+	struct vhd_image *image;
+	int ret;
+
+	if (hidden > 1)
+		return vhd_msg(ctx, -EINVAL, "%s: hidden is %u, must be 0 or 1",
+			       path, hidden);
+	ret = vhd_edit_open(ctx, path, 0, &image);
+	if (ret)
+		return ret;
+	image->footer.hidden = hidden;
+	ret = vhd_footer_write(image);
+	vhd_close(image);
+	return ret;
+}
+
+int vhd_set_marker(const struct vhd_ctx *ctx, const char *path, uint8_t marker)
+{
+	uint8_t buf[VHD_BATMAP_HEADER_SIZE];
+	struct vhd_image *image;
+	int ret;
+
+	ret = vhd_edit_open(ctx, path, 0, &image);
+	if (ret)
+		return ret;
+	if (!image->batmap_map) {
+		ret = vhd_msg(ctx, -ENOTSUP,
+			      "%s: has no batmap, which the marker is part of",
+			      path);
+		goto out;
+	}
+	/* The marker is not in the checksum; one sector is written at once. */
+	ret = vhd_pread(image->fd, buf, sizeof(buf), image->batmap_off);
+	buf[28] = marker;
+	if (!ret)
+		ret = vhd_pwrite(image->fd, buf, sizeof(buf),
+				 image->batmap_off);
+	if (!ret && fdatasync(image->fd))
+		ret = -errno;
+	if (ret)
+		vhd_edit_failed(image, ret);
+out:
+	vhd_close(image);
+	return ret;
+}
+
+/* Open the image that is to be the parent of @child, and see that it can be. */
+static int vhd_new_parent_open(const struct vhd_image *child,
+			       const char *path, bool raw,
+			       struct vhd_image **parent)
+{
+	const struct vhd_ctx *ctx = &child->ctx;
+	const struct vhd_image *i;
+	char real[PATH_MAX];
+	int fd, ret;
+
+	if (raw) {
+		fd = -1;
+		if (realpath(path, real))
+			fd = open(real, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		if (fd < 0)
+			return vhd_msg(ctx, -errno, "%s: cannot open: %m",
+				       path);
+		ret = vhd_image_load(ctx, fd, real, 0, true, parent);
+	} else {
+		ret = vhd_open(ctx, path, VHD_OPEN_PARENTS, parent);
+	}
+	if (ret)
+		return ret;
+	for (i = *parent; i && !ret; i = i->parent)
+		if (i->dev == child->dev && i->ino == child->ino)
+			ret = vhd_msg(ctx, -ELOOP,
+				      "%s: cannot be the parent of %s: it is the image itself or a child of it",
+				      path, child->path);
+	if (!ret && vhd_depth(*parent) >= VHD_CHAIN_MAX)
+		ret = vhd_msg(ctx, -ELOOP,
+			      "%s: the chain has %d images, must have less than %d to get a child",
+			      path, vhd_depth(*parent), VHD_CHAIN_MAX);
+	if (ret)
+		vhd_close(*parent);
+	return ret;
+}
+
+/* Locators have their old sectors, or new ones behind the last block. */
+static uint64_t vhd_locators_place(const struct vhd_image *image,
+				   struct vhd_header *h)
+{
+	uint64_t end = vhd_round_up(image->data_end, VHD_SECTOR);
+	unsigned int i;
+
+	for (i = 0; i < VHD_LOCATORS; i++) {
+		struct vhd_locator *loc = &h->loc[i];
+
+		if (i >= VHD_LOCATORS_USED) {
+			memset(loc, 0, sizeof(*loc));
+		} else if (!loc->code || !loc->data_len ||
+			   loc->data_offset % VHD_SECTOR) {
+			loc->data_offset = end;
+			end += VHD_SECTOR;
+		}
+	}
+	return end;
+}
+
+static int vhd_parent_write(struct vhd_image *image,
+			    const struct vhd_header *h, const char *locator)
+{
+	uint8_t buf[VHD_HEADER_SIZE];
+	unsigned int i;
+	ssize_t len;
+	int ret = 0;
+
+	for (i = 0; i < VHD_LOCATORS_USED && !ret; i++) {
+		memset(buf, 0, VHD_SECTOR);
+		len = vhd_locator_build(locator, h->loc[i].code, buf);
+		ret = len < 0 ? len : vhd_pwrite(image->fd, buf, VHD_SECTOR,
+						 h->loc[i].data_offset);
+	}
+	vhd_header_build(h, buf);
+	if (!ret)
+		ret = vhd_pwrite(image->fd, buf, sizeof(buf),
+				 image->footer.data_offset);
+	return ret ? vhd_edit_failed(image, ret) : 0;
+}
+
+static int vhd_parent_change(struct vhd_image *image,
+			     const struct vhd_image *parent,
+			     const char *journal)
+{
+	struct vhd_header h = image->header;
+	char locator[VHD_NAME_MAX];
+	char dir[PATH_MAX];
+	struct vhd_journal j;
+	uint64_t end;
+	int ret;
+
+	snprintf(dir, sizeof(dir), "%s", image->path);
+	end = vhd_locators_place(image, &h);
+	ret = vhd_parent_enter(&image->ctx, image->path, dirname(dir), parent,
+			       &h, locator);
+	if (end < image->footer_off)
+		end = vhd_round_up(image->footer_off, VHD_SECTOR);
+	if (!ret)
+		ret = vhd_journal_begin(&j, &image->ctx, journal, image,
+					image->meta_end, end);
+	if (ret)
+		return ret;
+	ret = vhd_parent_write(image, &h, locator);
+	return vhd_journal_end(&j, ret, &image->footer, end);
+}
+
+int vhd_set_parent(const struct vhd_ctx *ctx, const char *path,
+		   const char *parent, bool raw)
+{
+	struct vhd_image *image, *p;
+	char journal[PATH_MAX];
+	int ret;
+
+	ret = vhd_edit_open(ctx, path, 0, &image);
+	if (ret)
+		return ret;
+	if (image->footer.type != VHD_TYPE_DIFF)
+		ret = vhd_msg(ctx, -EINVAL,
+			      "%s: footer: type is %u, must be 4 (differencing) to have a parent",
+			      path, image->footer.type);
+	if (!ret)
+		ret = vhd_journal_name(path, journal);
+	if (!ret)
+		ret = vhd_new_parent_open(image, parent, raw, &p);
+	if (!ret) {
+		ret = vhd_parent_change(image, p, journal);
+		vhd_close(p);
+	}
+	vhd_close(image);
+	return ret;
+}
+
+int vhd_set_file_size(const struct vhd_ctx *ctx, const char *path,
+		      uint64_t size)
+{
+	struct vhd_image *image;
+	uint64_t min;
+	struct stat st;
+	int ret;
+
+	ret = vhd_edit_open(ctx, path, 0, &image);
+	if (ret)
+		return ret;
+	min = vhd_round_up(image->footer.type == VHD_TYPE_FIXED ? image->size :
+			   image->data_end, VHD_SECTOR) + VHD_FOOTER_SIZE;
+	if (size < min || size % VHD_SECTOR || size > VHD_FILE_MAX)
+		ret = vhd_msg(ctx, -EINVAL,
+			      "%s: file size %" PRIu64 " must be a multiple of 512 from %" PRIu64 ", where the data ends, to %llu",
+			      path, size, min, VHD_FILE_MAX);
+	if (!ret)
+		ret = vhd_pwrite(image->fd, image->footer_buf,
+				 VHD_FOOTER_SIZE, size - VHD_FOOTER_SIZE);
+	if (!ret && (fdatasync(image->fd) || fstat(image->fd, &st)))
+		ret = -errno;
+	if (!ret && S_ISREG(st.st_mode) &&
+	    (ftruncate(image->fd, size) || fdatasync(image->fd)))
+		ret = -errno;
+	vhd_close(image);
+	return ret;
+}
+
+int vhd_kill_data(const struct vhd_ctx *ctx, const char *path)
+{
+	struct vhd_image *image;
+	uint32_t i;
+	int ret;
+
+	ret = vhd_edit_open(ctx, path, 0, &image);
+	if (ret)
+		return ret;
+	if (image->footer.type == VHD_TYPE_FIXED) {
+		ret = vhd_msg(ctx, -EINVAL,
+			      "%s: footer: type is 2 (fixed), must be 3 or 4 to have blocks that can be dropped",
+			      path);
+		goto out;
+	}
+	/* The batmap first: it must not tell of blocks that are not there. */
+	if (image->batmap_map) {
+		image->batmap_good = false;
+		vhd_batmap_renew(image);
+		ret = vhd_batmap_write(image);
+	}
+	for (i = 0; i < image->header.max_bat; i++)
+		image->bat[i] = VHD_BAT_UNUSED;
+	if (!ret)
+		ret = vhd_bat_write(image, 0, image->header.max_bat - 1);
+	if (!ret && fdatasync(image->fd))
+		ret = -errno;
+	image->data_end = image->meta_end;
+	if (!ret)
+		ret = vhd_trim(image);
+	if (ret)
+		vhd_edit_failed(image, ret);
+out:
+	vhd_close(image);
+	return ret;
+}
+
+/*
+ * Append the copy at 0, so that nothing is lost if it should not fit to the
+ * image; what opens then counts.
+ */
+static int vhd_repair_append(const struct vhd_ctx *ctx, const char *path)
+{
+	uint8_t buf[VHD_FOOTER_SIZE];
+	struct vhd_footer footer;
+	struct vhd_image *image;
+	struct stat st;
+	uint64_t end;
+	int fd, ret;
+
+	fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return vhd_msg(ctx, -errno, "%s: cannot open: %m", path);
+	ret = vhd_lock(ctx, fd, true, path);
+	if (!ret && (fstat(fd, &st) || !S_ISREG(st.st_mode) ||
+		     st.st_size < (off_t)VHD_FOOTER_SIZE))
+		ret = vhd_msg(ctx, -EINVAL,
+			      "%s: must be a regular file with a footer", path);
+	if (!ret)
+		ret = vhd_pread(fd, buf, sizeof(buf), 0);
+	if (!ret)
+		ret = vhd_footer_parse(ctx, path, buf, 0, &footer);
+	if (!ret && footer.type == VHD_TYPE_FIXED)
+		ret = vhd_msg(ctx, -EINVAL,
+			      "%s: footer: type of the copy at 0 is 2 (fixed), must be 3 or 4",
+			      path);
+	if (ret)
+		goto out;
+	end = vhd_round_up(st.st_size, VHD_SECTOR);
+	ret = vhd_pwrite(fd, buf, sizeof(buf), end);
+	if (!ret)
+		ret = vhd_open(ctx, path, 0, &image);
+	if (!ret)
+		vhd_close(image);
+	else if (ftruncate(fd, st.st_size))
+		vhd_msg(ctx, -errno, "%s: cannot cut off what was added: %m",
+			path);
+out:
+	close(fd);
+	return ret;
+}
+
+int vhd_repair(const struct vhd_ctx *ctx, const char *path, bool backup)
+{
+	struct vhd_image *image;
+	int ret = 0;
+
+	if (backup)
+		ret = vhd_repair_append(ctx, path);
+	if (!ret)
+		ret = vhd_edit_open(ctx, path, 0, &image);
+	if (ret)
+		return ret;
+	if (image->footer.type != VHD_TYPE_FIXED) {
+		if (image->footer_lost || backup)
+			ret = vhd_trim(image);
+		if (!ret && image->batmap_map && !image->batmap_good) {
+			vhd_batmap_renew(image);
+			ret = vhd_batmap_write(image);
+		}
+	}
+	if (ret)
+		vhd_edit_failed(image, ret);
+	else
+		ret = vhd_footer_write(image);
+	vhd_close(image);
+	return ret;
+}

@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Data from one image into another: coalesce, copy, fill.
+ *
+ * All of it is one loop over the disk, VHD_CHUNK sectors at a time: what do
+ * the sources have, put it into the target. Chunks of which no source has
+ * anything cost nothing.
+ *
+ * To coalesce changes only the parent, in the order that target.c promises,
+ * and only what the child hides. So the child is good at any time, and if it
+ * was interrupted, it is done again from the start, to the same end.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vhd_edit.h"
+
+/* Made under that name, so that what has its own name is whole. */
+#define VHD_PART_SUFFIX	".part"
+
+static bool vhd_layers_have(const struct vhd_image *image,
+			    const struct vhd_image *stop, uint64_t sector,
+			    uint32_t nr)
+{
+	for (; image != stop; image = image->parent)
+		if (vhd_layer_has(image, sector, nr))
+			return true;
+	return false;
+}
+
+/* What the images from @from to before @stop have goes into @t. */
+static int vhd_merge(struct vhd_target *t, const struct vhd_image *from,
+		     const struct vhd_image *stop,
+		     const struct vhd_progress *progress)
+{
+	uint8_t have[VHD_CHUNK / 8];
+	uint8_t *buf = malloc(VHD_BLOCK_SIZE);
+	uint64_t sector;
+	uint32_t nr, i;
+	int ret = buf ? 0 : -ENOMEM;
+
+	for (sector = 0; sector < from->sectors && !ret; sector += nr) {
+		nr = from->sectors - sector < VHD_CHUNK ?
+		     from->sectors - sector : VHD_CHUNK;
+		if (!vhd_layers_have(from, stop, sector, nr))
+			continue;
+		memset(buf, 0, VHD_BLOCK_SIZE);
+		memset(have, 0, sizeof(have));
+		ret = vhd_layers_read(from, stop, sector, nr, buf, have);
+		if (!ret)
+			ret = vhd_target_put(t, sector, nr, buf, have);
+		for (i = 0; i < nr; i++)
+			t->sectors += vhd_test_bit(have, i);
+		vhd_progress_tell(progress, sector, from->sectors);
+	}
+	if (!ret)
+		vhd_progress_tell(progress, from->sectors, from->sectors);
+	free(buf);
+	return ret;
+}
+
+/* Blocks that @image will get of what @from to before @stop have, at most. */
+static uint32_t vhd_merge_blocks(const struct vhd_image *image,
+				 const struct vhd_image *from,
+				 const struct vhd_image *stop)
+{
+	uint64_t sector;
+	uint32_t nr = 0;
+
+	for (sector = 0; sector < from->sectors; sector += VHD_CHUNK)
+		if (!vhd_is_flat(image) &&
+		    vhd_layers_have(from, stop, sector, VHD_CHUNK))
+			nr += vhd_target_missing(image, sector, VHD_CHUNK);
+	return nr;
+}
+
+/* A plain file, open for writing if @flags say so. */
+static int vhd_open_raw(const struct vhd_ctx *ctx, const char *path,
+			unsigned int flags, struct vhd_image **image)
+{
+	char real[PATH_MAX];
+	int fd = -1;
+	int ret;
+
+	if (realpath(path, real))
+		fd = open(real, (flags & VHD_OPEN_RDWR ? O_RDWR : O_RDONLY) |
+			  O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return vhd_msg(ctx, -errno, "%s: cannot open: %m", path);
+	ret = vhd_image_load(ctx, fd, real, flags, true, image);
+	if (!ret && (*image)->file_size % VHD_SECTOR) {
+		ret = vhd_msg(ctx, -EINVAL,
+			      "%s: file size is %" PRIu64 ", must be a multiple of 512",
+			      path, (*image)->file_size);
+		vhd_close(*image);
+	}
+	return ret;
+}
+
+static int vhd_open_either(const struct vhd_ctx *ctx, const char *path,
+			   bool raw, unsigned int flags,
+			   struct vhd_image **image)
+{
+	return raw ? vhd_open_raw(ctx, path, flags, image) :
+		     vhd_open(ctx, path, flags, image);
+}
+
+/* New images that are filled before anybody sees them. */
+
+struct vhd_part {
+	const struct vhd_ctx *ctx;
+	const char *name;
+	char path[PATH_MAX];
+	struct vhd_target *target;
+};
+
+static int vhd_part_raw(const struct vhd_part *part, uint64_t size)
+{
+	int fd = open(part->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	int ret;
+
+	if (fd < 0)
+		return vhd_msg(part->ctx, -errno, "%s: cannot create: %m",
+			       part->path);
+	ret = ftruncate(fd, size) ? -errno : 0;
+	close(fd);
+	if (ret)
+		unlink(part->path);
+	return ret;
+}
+
+/* @spec NULL: a raw one of @size bytes. */
+static int vhd_part_begin(struct vhd_part *part, const struct vhd_ctx *ctx,
+			  const char *name, struct vhd_create *spec,
+			  uint64_t size)
+{
+	struct vhd_image *image;
+	int ret;
+
+	part->ctx = ctx;
+	part->name = name;
+	if (snprintf(part->path, sizeof(part->path), "%s%s", name,
+		     VHD_PART_SUFFIX) >= (int)sizeof(part->path))
+		return -ENAMETOOLONG;
+	if (!access(name, F_OK))
+		return vhd_msg(ctx, -EEXIST, "%s: cannot create: %s", name,
+			       strerror(EEXIST));
+	if (spec) {
+		spec->path = part->path;
+		ret = vhd_create(ctx, spec);
+	} else {
+		ret = vhd_part_raw(part, size);
+	}
+	if (ret)
+		return ret;
+	ret = vhd_open_either(ctx, part->path, !spec, VHD_OPEN_RDWR |
+			      VHD_OPEN_LOCK, &image);
+	part->target = NULL;
+	if (!ret)
+		part->target = vhd_target_new(image, true);
+	if (part->target) {
+		part->target->sparse = true;
+		return 0;
+	}
+	unlink(part->path);
+	return ret ? ret : -ENOMEM;
+}
+
+static int vhd_part_end(struct vhd_part *part, int error, uint64_t *sectors)
+{
+	char dir[PATH_MAX];
+	char *slash;
+	int fd, ret;
+
+	if (sectors)
+		*sectors = part->target->sectors;
+	ret = vhd_target_end(part->target, error);
+	if (!ret && renameat2(AT_FDCWD, part->path, AT_FDCWD, part->name,
+			      RENAME_NOREPLACE))
+		ret = vhd_msg(part->ctx, -errno, "%s: cannot create: %m",
+			      part->name);
+	if (ret) {
+		unlink(part->path);
+		return ret;
+	}
+	snprintf(dir, sizeof(dir), "%s", part->name);
+	slash = strrchr(dir, '/');
+	if (slash)
+		slash[1] = 0;
+	fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fsync(fd))
+		ret = -errno;
+	if (fd >= 0)
+		close(fd);
+	return ret;
+}
+
+static bool vhd_same_file(const struct vhd_image *image, const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && st.st_dev == image->dev &&
+	       st.st_ino == image->ino;
+}
+
+/* The parent of @child, by the name in it or by the one that was given. */
+static int vhd_merge_parent(struct vhd_image *child, const char *name,
+			    unsigned int flags, struct vhd_image **parent)
+{
+	static const uint8_t null[16];
+
+	if (vhd_is_flat(child) || child->footer.type != VHD_TYPE_DIFF)
+		return vhd_msg(&child->ctx, -EINVAL,
+			       "%s: must be a differencing image: it has no parent",
+			       child->path);
+	if (!name)
+		return vhd_parent_find(child, flags, parent);
+	return vhd_open_either(&child->ctx, name,
+			       !memcmp(child->header.parent_uuid, null, 16),
+			       flags, parent);
+}
+
+/*
+ * Link the images from the child to before the one to merge into, and open
+ * that one for writing. Locks are taken on the way.
+ */
+static int vhd_coalesce_open(const struct vhd_ctx *ctx,
+			     const struct vhd_coalesce *spec,
+			     struct vhd_image *child,
+			     struct vhd_image **target)
+{
+	struct vhd_image *last = child;
+	struct vhd_image *next;
+	char path[PATH_MAX];
+	int depth, ret;
+	bool raw;
+
+	for (depth = 1; depth < VHD_CHAIN_MAX; depth++) {
+		ret = vhd_merge_parent(last, depth == 1 ? spec->parent : NULL,
+				       VHD_OPEN_LOCK, &next);
+		if (ret)
+			return ret;
+		if (!spec->ancestor || vhd_same_file(next, spec->ancestor)) {
+			/* Again, for writing; the shared lock goes first. */
+			snprintf(path, sizeof(path), "%s", next->path);
+			raw = next->raw;
+			vhd_close(next);
+			return vhd_open_either(ctx, path, raw, VHD_OPEN_RDWR |
+					       VHD_OPEN_LOCK, target);
+		}
+		last->parent = next;
+		last = next;
+	}
+	return vhd_msg(ctx, -ELOOP, "%s: %s is not among its %d ancestors",
+		       child->path, spec->ancestor, VHD_CHAIN_MAX);
+}
+
+static int vhd_coalesce_into(const struct vhd_ctx *ctx,
+			     const struct vhd_coalesce *spec,
+			     struct vhd_image *child, uint64_t *sectors)
+{
+	struct vhd_target *t;
+	struct vhd_image *target;
+	int ret;
+
+	ret = vhd_coalesce_open(ctx, spec, child, &target);
+	if (ret)
+		return ret;
+	if (target->footer_lost)
+		ret = vhd_trim(target);
+	t = vhd_target_new(target, false);
+	if (!t)
+		return -ENOMEM;
+	t->sparse = spec->sparse;
+	if (!ret)
+		ret = vhd_target_reserve(t, vhd_merge_blocks(target, child,
+							     NULL));
+	if (!ret)
+		ret = vhd_merge(t, child, NULL, &spec->progress);
+	*sectors = t->sectors;
+	return vhd_target_end(t, ret);
+}
+
+/* A new image like the parent, of what both have. */
+static int vhd_coalesce_out(const struct vhd_ctx *ctx,
+			    const struct vhd_coalesce *spec,
+			    struct vhd_image *child, uint64_t *sectors)
+{
+	struct vhd_create create = { .size = child->size, .keep_empty = true };
+	struct vhd_image *grand = NULL;
+	struct vhd_image *parent;
+	struct vhd_part part;
+	int ret;
+
+	ret = vhd_merge_parent(child, spec->parent, VHD_OPEN_LOCK, &parent);
+	if (ret)
+		return ret;
+	child->parent = parent;
+	if (!parent->raw && parent->footer.type == VHD_TYPE_DIFF) {
+		ret = vhd_parent_find(parent, 0, &grand);
+		if (ret)
+			return ret;
+		create.parent = grand->path;
+		create.parent_raw = grand->raw;
+	}
+	create.fixed = !parent->raw && parent->footer.type == VHD_TYPE_FIXED;
+	ret = vhd_part_begin(&part, ctx, spec->output,
+			     parent->raw ? NULL : &create, child->size);
+	vhd_close(grand);
+	if (ret)
+		return ret;
+	ret = vhd_merge(part.target, child, NULL, &spec->progress);
+	return vhd_part_end(&part, ret, sectors);
+}
+
+int vhd_coalesce(const struct vhd_ctx *ctx, const struct vhd_coalesce *spec,
+		 uint64_t *sectors)
+{
+	struct vhd_image *child;
+	uint64_t none;
+	int ret;
+
+	ret = vhd_open(ctx, spec->path, VHD_OPEN_LOCK, &child);
+	if (ret)
+		return ret;
+	if (!sectors)
+		sectors = &none;
+	*sectors = 0;
+	if (spec->output)
+		ret = vhd_coalesce_out(ctx, spec, child, sectors);
+	else
+		ret = vhd_coalesce_into(ctx, spec, child, sectors);
+	vhd_close(child);
+	return ret;
+}
+
+int vhd_copy(const struct vhd_ctx *ctx, const struct vhd_copy *spec)
+{
+	struct vhd_create create = { 0 };
+	struct vhd_image *from;
+	struct vhd_part part;
+	int ret;
+
+	ret = vhd_open_either(ctx, spec->from, spec->from_raw, VHD_OPEN_LOCK |
+			      VHD_OPEN_PARENTS, &from);
+	if (ret)
+		return ret;
+	posix_fadvise(from->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+	create.size = from->size;
+	ret = vhd_part_begin(&part, ctx, spec->to,
+			     spec->to_raw ? NULL : &create, from->size);
+	if (!ret) {
+		ret = vhd_merge(part.target, from, NULL, &spec->progress);
+		ret = vhd_part_end(&part, ret, NULL);
+	}
+	vhd_close(from);
+	return ret;
+}
+
+/* All of a block that the disk has is there already. */
+static bool vhd_fill_full(const struct vhd_image *image, uint64_t sector,
+			  uint32_t nr, bool empty)
+{
+	uint8_t map[VHD_BLOCK_SIZE / VHD_SECTOR / 8];
+	uint32_t done, len, block;
+
+	for (done = 0; done < nr; done += len) {
+		block = (sector + done) / image->block_sectors;
+		len = nr - done < image->block_sectors ? nr - done :
+		      image->block_sectors;
+		if (image->bat[block] == VHD_BAT_UNUSED)
+			return false;
+		if (!empty && (vhd_bitmap_read(image, block, map) ||
+			       !vhd_bits_full(map, len)))
+			return false;
+	}
+	return true;
+}
+
+static int vhd_fill_chunk(struct vhd_target *t, const struct vhd_fill *spec,
+			  uint64_t sector, uint32_t nr, uint8_t *buf)
+{
+	uint8_t have[VHD_CHUNK / 8];
+	int ret = 0;
+
+	if (vhd_fill_full(t->image, sector, nr, spec->empty))
+		return 0;
+	memset(buf, 0, VHD_BLOCK_SIZE);
+	memset(have, 0, sizeof(have));
+	if (!spec->empty)
+		ret = vhd_layers_read(t->image, NULL, sector, nr, buf, have);
+	memset(have, spec->empty ? 0 : 0xff, sizeof(have));
+	return ret ? ret : vhd_target_put(t, sector, nr, buf, have);
+}
+
+int vhd_fill(const struct vhd_ctx *ctx, const struct vhd_fill *spec)
+{
+	struct vhd_target *t;
+	struct vhd_image *image;
+	uint64_t sector, last;
+	uint8_t *buf;
+	uint32_t nr, blocks = 0;
+	int ret;
+
+	ret = vhd_edit_open(ctx, spec->path, VHD_OPEN_PARENTS, &image);
+	if (ret)
+		return ret;
+	if (vhd_is_flat(image)) {
+		vhd_close(image);
+		return 0;
+	}
+	last = spec->empty ? spec->last : image->sectors - 1;
+	if (last >= image->sectors || (spec->empty && spec->first > last)) {
+		ret = vhd_msg(ctx, -ERANGE,
+			      "%s: sectors %" PRIu64 " to %" PRIu64 " must be in 0 to %" PRIu64,
+			      spec->path, spec->first, last,
+			      image->sectors - 1);
+		vhd_close(image);
+		return ret;
+	}
+	sector = spec->empty ? spec->first / VHD_CHUNK * VHD_CHUNK : 0;
+	for (; sector <= last; sector += VHD_CHUNK)
+		blocks += vhd_target_missing(image, sector, VHD_CHUNK);
+	t = vhd_target_new(image, false);
+	buf = malloc(VHD_BLOCK_SIZE);
+	if (!t || !buf) {
+		free(buf);
+		return t ? vhd_target_end(t, -ENOMEM) : -ENOMEM;
+	}
+	t->force = true;
+	t->alloc_only = spec->empty;
+	ret = vhd_target_reserve(t, blocks);
+	sector = spec->empty ? spec->first / VHD_CHUNK * VHD_CHUNK : 0;
+	for (; sector <= last && !ret; sector += nr) {
+		nr = image->sectors - sector < VHD_CHUNK ?
+		     image->sectors - sector : VHD_CHUNK;
+		ret = vhd_fill_chunk(t, spec, sector, nr, buf);
+		vhd_progress_tell(&spec->progress, sector + nr, last + 1);
+	}
+	free(buf);
+	return vhd_target_end(t, ret);
+}

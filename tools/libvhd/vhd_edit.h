@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the files that change images share: create, edit, resize, merge... */
+#ifndef VHD_EDIT_H
+#define VHD_EDIT_H
+
+#include "vhd_private.h"
+
+/* Disks are read and written in such pieces: one block or several. */
+#define VHD_CHUNK		((uint32_t)(VHD_BLOCK_SIZE / VHD_SECTOR))
+
+static inline void vhd_clear_bit(uint8_t *map, uint32_t bit)
+{
+	map[bit >> 3] &= ~(0x80 >> (bit & 7));
+}
+
+/* create.c: how a child names its parent */
+#define VHD_LOCATORS_USED	3U
+/* What is in the sector of a locator; returns its length or -errno. */
+ssize_t vhd_locator_build(const char *name, uint32_t code, uint8_t *buf);
+/* All but the offsets of the locators; @locator has VHD_NAME_MAX bytes. */
+int vhd_parent_enter(const struct vhd_ctx *ctx, const char *child,
+		     const char *dir, const struct vhd_image *parent,
+		     struct vhd_header *h, char *locator);
+
+/* layer.c: reading */
+bool vhd_is_zero(const void *buf, size_t len);
+/* Is that part of a file a hole? False if it cannot be known. */
+bool vhd_is_hole(int fd, uint64_t off, uint64_t len);
+/* Are the first @nr bits all set? All clear? */
+bool vhd_bits_full(const uint8_t *map, uint32_t nr);
+bool vhd_bits_none(const uint8_t *map, uint32_t nr);
+/* Length of the run of bits that are @set, from @first; 0 if it is not. */
+uint32_t vhd_bits_run(const uint8_t *map, uint32_t first, uint32_t nr,
+		      bool set);
+/* May @image itself have something in these sectors? */
+bool vhd_layer_has(const struct vhd_image *image, uint64_t sector,
+		   uint32_t nr);
+/*
+ * What the images from @image to before @stop have of @nr (<= VHD_CHUNK)
+ * sectors. Sectors whose bit in @have is clear are read into @buf, which is
+ * zeros there, and their bits are set.
+ */
+int vhd_layers_read(const struct vhd_image *image,
+		    const struct vhd_image *stop, uint64_t sector, uint32_t nr,
+		    uint8_t *buf, uint8_t *have);
+
+/* target.c: writing; see there */
+#define VHD_BATCH		64
+
+struct vhd_target {
+	struct vhd_image *image;
+	bool sparse;		/* zeros are punched */
+	bool fresh;		/* nobody looks at it before it is finished */
+	bool force;		/* allocate even for zeros */
+	bool alloc_only;	/* allocate what is in no block; no data */
+	uint64_t next;		/* where the next new block goes */
+	uint64_t sectors;	/* merged so far */
+	unsigned int nr;	/* entries of the batch that are used */
+	struct {
+		uint32_t block;
+		uint32_t start;	/* of a new block, for the BAT */
+		bool new;
+		bool full;
+		uint8_t *map;	/* new bitmap of an old block */
+	} batch[VHD_BATCH];
+	uint8_t maps[VHD_BATCH][VHD_SECTOR];
+};
+
+struct vhd_target *vhd_target_new(struct vhd_image *image, bool fresh);
+int vhd_target_reserve(struct vhd_target *t, uint32_t blocks);
+int vhd_target_put(struct vhd_target *t, uint64_t sector, uint32_t nr,
+		   const uint8_t *buf, const uint8_t *have);
+/* Closes @t->image too; @error: what has happened so far; returned if set. */
+int vhd_target_end(struct vhd_target *t, int error);
+/* Blocks of @image in these sectors that are not there yet. */
+uint32_t vhd_target_missing(const struct vhd_image *image, uint64_t sector,
+			    uint32_t nr);
+/* Write the sectors of the BAT that hold entries @first to @last. */
+int vhd_bat_write(const struct vhd_image *image, uint32_t first,
+		  uint32_t last);
+/* The sector number of a block at @off, which must fit into the BAT. */
+int vhd_block_start(const struct vhd_image *image, uint64_t off,
+		    uint32_t *start);
+
+/* edit.c */
+/* Open to change it; what a journal beside it tells of is undone first. */
+int vhd_edit_open(const struct vhd_ctx *ctx, const char *path,
+		  unsigned int flags, struct vhd_image **image);
+/* A batmap that is not to be trusted: begin again with an empty one. */
+void vhd_batmap_renew(struct vhd_image *image);
+/* New footers, at the places of the old ones; durable when it returns. */
+int vhd_footer_write(struct vhd_image *image);
+
+/* journal.c: see there */
+#define VHD_JOURNAL_RANGES	2
+
+struct vhd_journal {
+	const struct vhd_ctx *ctx;
+	const char *path;
+	struct vhd_image *image;
+};
+
+struct vhd_range {
+	uint64_t off;
+	uint64_t len;
+};
+
+int vhd_journal_begin(struct vhd_journal *j, const struct vhd_ctx *ctx,
+		      const char *path, struct vhd_image *image,
+		      uint64_t meta_len, uint64_t end);
+/* @error 0: the footer is @footer, at @end; else undo it. */
+int vhd_journal_end(struct vhd_journal *j, int error,
+		    const struct vhd_footer *footer, uint64_t end);
+
+static inline void vhd_progress_tell(const struct vhd_progress *p,
+				     uint64_t done, uint64_t total)
+{
+	if (p->fn)
+		p->fn(p->opaque, done, total);
+}
+
+#endif /* VHD_EDIT_H */
