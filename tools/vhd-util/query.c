@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0
+/* vhd-util query, check: what an image says of itself, and whether it is so. */
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <string.h>
+
+#include "vhd_util.h"
+
+static uint32_t vu_allocated(const struct vhd_image *image)
+{
+	uint32_t nr = 0;
+	uint32_t i;
+
+	for (i = 0; !vhd_is_flat(image) && i < image->nr_blocks; i++)
+		nr += image->bat[i] != VHD_BAT_UNUSED;
+	return nr;
+}
+
+static uint64_t vu_room_mb(const struct vhd_image *image)
+{
+	return vhd_is_flat(image) ? image->size / VU_MB :
+	       (uint64_t)image->header.max_bat * image->header.block_size /
+	       VU_MB;
+}
+
+static unsigned int vu_marker(const struct vhd_image *image)
+{
+	return image->batmap_map ? image->batmap.marker : 0;
+}
+
+/*
+ * The parent's path: where it was found, or, with @raw, as it is written.
+ * Return: 1 if there is one, 0 if not, or -1.
+ */
+static int vu_parent(struct vhd_image *image, bool raw, char *path)
+{
+	struct vhd_image *parent;
+
+	if (image->footer.type != VHD_TYPE_DIFF)
+		return 0;
+	if (raw) {
+		if (!vhd_parent_name(image, path))
+			return 1;
+		fprintf(stderr, "vhd-util: %s: no name of a parent\n",
+			image->path);
+		return -1;
+	}
+	if (vhd_parent_find(image, 0, &parent))
+		return -1;
+	snprintf(path, VHD_NAME_MAX, "%s", parent->path);
+	vhd_close(parent);
+	return 1;
+}
+
+/* Length of the chain, or -1. */
+static int vu_depth(const char *name)
+{
+	struct vhd_image *chain;
+	int depth;
+
+	if (vhd_open(&vu_ctx, name, VHD_OPEN_PARENTS, &chain))
+		return -1;
+	depth = vhd_depth(chain);
+	vhd_close(chain);
+	return depth;
+}
+
+static int vu_query_print(const struct vu_args *args, struct vhd_image *image)
+{
+	const char *name = args->opt['n'];
+	char path[VHD_NAME_MAX];
+	bool failed = false;
+	int ret;
+
+	if (args->opt['v'])
+		printf("%" PRIu64 "\n", image->size / VU_MB);
+	if (args->opt['s'])
+		printf("%" PRIu64 "\n", image->file_size);
+	if (args->opt['p']) {
+		ret = vu_parent(image, args->opt['u'], path);
+		if (ret > 0)
+			puts(path);
+		else if (!ret)
+			printf("%s has no parent\n", name);
+		failed |= ret < 0;
+	}
+	if (args->opt['f'])
+		printf("hidden: %u\n", image->footer.hidden);
+	if (args->opt['m'])
+		printf("marker: %u\n", vu_marker(image));
+	if (args->opt['d']) {
+		ret = vu_depth(name);
+		if (ret > 0)
+			printf("chain depth: %d\n", ret);
+		failed |= ret < 0;
+	}
+	if (args->opt['a'])
+		printf("%u\n", vu_allocated(image));
+	if (args->opt['S'])
+		printf("%" PRIu64 "\n", vu_room_mb(image));
+	return vu_status(failed);
+}
+
+static void vu_json_int(struct json_object *obj, const char *key,
+			uint64_t value)
+{
+	json_object_object_add(obj, key, json_object_new_uint64(value));
+}
+
+static void vu_json_print(struct json_object *obj)
+{
+	puts(json_object_to_json_string_ext(obj, JSON_C_TO_STRING_PRETTY |
+					    JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(obj);
+}
+
+/* What was asked for, or all of it. */
+static int vu_query_json(const struct vu_args *args, struct vhd_image *image)
+{
+	bool all = !args->opt['v'] && !args->opt['s'] && !args->opt['p'] &&
+		   !args->opt['f'] && !args->opt['m'] && !args->opt['d'] &&
+		   !args->opt['a'] && !args->opt['S'];
+	struct json_object *obj = json_object_new_object();
+	char path[VHD_NAME_MAX];
+	bool failed = false;
+	int ret;
+
+	json_object_object_add(obj, "name",
+			       json_object_new_string(args->opt['n']));
+	if (all || args->opt['v'])
+		vu_json_int(obj, "virtual_size_mb", image->size / VU_MB);
+	if (all || args->opt['s'])
+		vu_json_int(obj, "file_size", image->file_size);
+	if (all || args->opt['p']) {
+		ret = vu_parent(image, args->opt['u'], path);
+		json_object_object_add(obj, "parent", ret > 0 ?
+				       json_object_new_string(path) : NULL);
+		failed |= ret < 0;
+	}
+	if (all || args->opt['f'])
+		vu_json_int(obj, "hidden", image->footer.hidden);
+	if (all || args->opt['m'])
+		vu_json_int(obj, "marker", vu_marker(image));
+	if (all || args->opt['d']) {
+		ret = vu_depth(args->opt['n']);
+		json_object_object_add(obj, "chain_depth", ret > 0 ?
+				       json_object_new_int(ret) : NULL);
+		failed |= ret < 0;
+	}
+	if (all || args->opt['a'])
+		vu_json_int(obj, "allocated_blocks", vu_allocated(image));
+	if (all || args->opt['S'])
+		vu_json_int(obj, "max_size_mb", vu_room_mb(image));
+	vu_json_print(obj);
+	return vu_status(failed);
+}
+
+int vu_query(const struct vu_args *args)
+{
+	struct vhd_image *image;
+	int ret;
+
+	if (!args->json && !strpbrk(args->order, "vspfmdSa"))
+		return vu_wrong(args, "option -v, -s, -p, -f, -m, -d, -S or -a is missing");
+	if (vhd_open(&vu_ctx, args->opt['n'], 0, &image))
+		return VU_FAILED;
+	ret = args->json ? vu_query_json(args, image) :
+	      vu_query_print(args, image);
+	vhd_close(image);
+	return ret;
+}
+
+static int vu_check_json(const struct vu_args *args, unsigned int open_flags,
+			 unsigned int flags)
+{
+	struct vu_reason reason;
+	struct vhd_check_stats stats = { 0 };
+	struct json_object *obj;
+	int ret;
+
+	vu_reason_init(&reason);
+	ret = vhd_check(&reason.ctx, args->opt['n'], open_flags, flags, &stats);
+	obj = json_object_new_object();
+	json_object_object_add(obj, "name",
+			       json_object_new_string(args->opt['n']));
+	json_object_object_add(obj, "valid", json_object_new_boolean(!ret));
+	if (ret)
+		json_object_object_add(obj, "error",
+				       json_object_new_string(vu_reason(&reason,
+									ret)));
+	if (!ret && args->opt['s']) {
+		vu_json_int(obj, "blocks", stats.blocks);
+		vu_json_int(obj, "full_blocks", stats.full);
+		vu_json_int(obj, "sectors", stats.sectors);
+	}
+	vu_json_print(obj);
+	return vu_status(ret);
+}
+
+int vu_check(const struct vu_args *args)
+{
+	struct vhd_check_stats stats = { 0 };
+	unsigned int open_flags = (args->opt['i'] ? VHD_OPEN_NO_FOOTER : 0) |
+				  (args->opt['I'] ? VHD_OPEN_ANY_UUID : 0) |
+				  (args->opt['t'] ? VHD_OPEN_ANY_TIME : 0) |
+				  (args->opt['B'] ? VHD_OPEN_ANY_BAT : 0);
+	unsigned int flags = (args->opt['p'] ? VHD_CHECK_PARENTS : 0) |
+			     (args->opt['b'] || args->opt['s'] ?
+			      VHD_CHECK_BITMAPS : 0);
+
+	if (args->opt['B'] && flags & VHD_CHECK_BITMAPS)
+		return vu_wrong(args,
+				"-B excludes -b and -s: bitmaps can be believed only if no blocks overlap");
+	if (args->json)
+		return vu_check_json(args, open_flags, flags);
+	if (vhd_check(&vu_ctx, args->opt['n'], open_flags, flags, &stats))
+		return VU_FAILED;
+	printf("%s is valid\n", args->opt['n']);
+	if (args->opt['s'])
+		printf("blocks: %" PRIu64 " full: %" PRIu64 " sectors: %" PRIu64 "\n",
+		       stats.blocks, stats.full, stats.sectors);
+	return 0;
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the verbs of vhd-util share. main.c has the table of verbs; each verb
+ * is a function that gets its options parsed already.
+ *
+ * What storage managers parse goes to stdout, in the form they know; all else
+ * to stderr. Exit status: 0, or VU_FAILED, or VU_USAGE.
+ */
+#ifndef VHD_UTIL_H
+#define VHD_UTIL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "libvhd/vhd.h"
+
+#define VU_FAILED	1
+#define VU_USAGE	2
+#define VU_MB		((uint64_t)1 << 20)
+#define VU_LETTERS	128
+#define VU_SECTORS_MAX	(VHD_DISK_MAX / VHD_SECTOR)
+
+/**
+ * struct vu_args - a parsed command line
+ * @verb: name of the verb
+ * @opt: for each option letter NULL, or its argument, or "" if it has none
+ * @order: the letters in the order they were given, each once
+ * @json: --json was given
+ * @argv: arguments that are no options
+ * @argc: number of them
+ */
+struct vu_args {
+	const char *verb;
+	const char *opt[VU_LETTERS];
+	char order[VU_LETTERS];
+	bool json;
+	char **argv;
+	int argc;
+};
+
+#define VU_JSON		0x1	/* has --json */
+#define VU_FILES	0x2	/* takes arguments besides options */
+
+/**
+ * struct vu_verb - a verb
+ * @name: what it is called
+ * @opts: its options, as for getopt()
+ * @need: letters of options that must be there
+ * @flags: VU_JSON, VU_FILES
+ * @usage: what --help tells of the options
+ * @run: does it; returns the exit status
+ */
+struct vu_verb {
+	const char *name;
+	const char *opts;
+	const char *need;
+	unsigned int flags;
+	const char *usage;
+	int (*run)(const struct vu_args *args);
+};
+
+/* cli.c */
+extern const struct vhd_ctx vu_ctx;
+int vu_run(const struct vu_verb *verb, int argc, char **argv);
+/* Complain about the command line; returns VU_USAGE. */
+int vu_wrong(const struct vu_args *args, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+/*
+ * Option @letter as a number from @min to @max, times @unit, if it is there;
+ * else *@value is left alone. Return: 0 or VU_USAGE.
+ */
+int vu_number(const struct vu_args *args, char letter, uint64_t min,
+	      uint64_t max, uint64_t unit, uint64_t *value);
+int vu_status(int error);
+
+/**
+ * struct vu_progress - how far something long has come
+ * @forced: -p: print always, not only on a terminal after a second
+ */
+struct vu_progress {
+	bool forced;
+	bool shown;
+	int64_t started;
+	int64_t last;
+};
+
+void vu_progress_init(struct vu_progress *progress,
+		      const struct vu_args *args);
+void vu_progress(void *opaque, uint64_t done, uint64_t total);
+void vu_progress_end(struct vu_progress *progress);
+
+/* The verbs. */
+int vu_create(const struct vu_args *args);
+int vu_snapshot(const struct vu_args *args);
+int vu_query(const struct vu_args *args);
+int vu_check(const struct vu_args *args);
+int vu_read(const struct vu_args *args);
+int vu_scan(const struct vu_args *args);
+int vu_set(const struct vu_args *args);
+int vu_modify(const struct vu_args *args);
+int vu_repair(const struct vu_args *args);
+int vu_resize(const struct vu_args *args);
+int vu_revert(const struct vu_args *args);
+int vu_coalesce(const struct vu_args *args);
+int vu_fill(const struct vu_args *args);
+int vu_copy(const struct vu_args *args);
+int vu_compact(const struct vu_args *args);
+
+/* Texts out of a file may hold anything: keep to what a line can hold. */
+char *vu_clean(char *text);
+
+/**
+ * struct vu_reason - a context that keeps the last message
+ * @ctx: for the library
+ * @text: the message
+ */
+struct vu_reason {
+	struct vhd_ctx ctx;
+	char text[1024];
+};
+
+void vu_reason_init(struct vu_reason *reason);
+/* What went wrong, if a function failed with @error. */
+const char *vu_reason(const struct vu_reason *reason, int error);
+
+#endif /* VHD_UTIL_H */
