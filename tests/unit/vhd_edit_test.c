@@ -818,6 +818,153 @@ static void test_hide(void **state)
 	edit_all(&c);
 }
 
+/*
+ * Hostile images: one field of a good one changed, checksums made right again.
+ * Whatever is done to them, nothing breaks; what succeeds leaves an image that
+ * opens.
+ */
+static void edit_mutate(const char *name)
+{
+	static const uint64_t odd[] = {
+		0, 1, 511, 512, 1536, 4096, 0x7fffffff, 0x80000000,
+		0xfffffffe, 0xffffffff, 1ULL << 40, UINT64_MAX,
+	};
+	/* Where a field is, and its size: header, locators, BAT, batmap. */
+	static const struct {
+		uint16_t off;
+		uint8_t len;
+	} field[] = {
+		{ 528, 8 }, { 540, 4 }, { 544, 4 }, { 552, 8 }, { 576, 2 },
+		{ 1088, 4 }, { 1092, 4 }, { 1096, 4 }, { 1104, 8 },
+		{ 1112, 4 }, { 1120, 4 }, { 1128, 8 }, { 1144, 4 },
+		{ 1536, 4 }, { 1540, 4 }, { 1544, 4 }, { 1660, 4 },
+		{ 2048, 8 }, { 2056, 8 }, { 2064, 4 }, { 2068, 4 },
+		{ 2072, 4 }, { 2560, 8 },
+	};
+	uint32_t i = sim_random() % (sizeof(field) / sizeof(field[0]));
+	uint64_t v = sim_random() % 3 ? odd[sim_random() % 12] :
+		     sim_random() % 4096;
+	uint8_t buf[4096];
+	uint32_t sum;
+	int fd = open(edit_path(name), O_RDWR);
+	int k;
+
+	assert_int_equal(pread(fd, buf, sizeof(buf), 0), sizeof(buf));
+	for (k = field[i].len; k--; v >>= 8)
+		buf[field[i].off + k] = v;
+	sum = vhd_checksum(buf + 512, VHD_HEADER_SIZE, 36);
+	for (k = 4; k--; sum >>= 8)
+		buf[512 + 36 + k] = sum;
+	assert_int_equal(pwrite(fd, buf, sizeof(buf), 0), sizeof(buf));
+	close(fd);
+}
+
+static int edit_any(uint32_t which)
+{
+	struct vhd_coalesce merge = { .path = edit_path("b.vhd") };
+	struct vhd_fill fill = { .path = edit_path("b.vhd") };
+	struct vhd_copy copy = { .from = edit_path("b.vhd"),
+				 .to = edit_path("x.vhd") };
+
+	switch (which) {
+	case 0:
+		return edit_grow();
+	case 1:
+		return edit_shrink();
+	case 2:
+		return vhd_coalesce(&edit_ctx, &merge, NULL);
+	case 3:
+		merge.path = edit_path("c.vhd");
+		return vhd_coalesce(&edit_ctx, &merge, NULL);
+	case 4:
+		return vhd_compact(&edit_ctx, edit_path("b.vhd"), NULL, NULL);
+	case 5:
+		return vhd_fill(&edit_ctx, &fill);
+	case 6:
+		return vhd_copy(&edit_ctx, &copy);
+	case 7:
+		return vhd_set_parent(&edit_ctx, edit_path("b.vhd"),
+				      edit_path("a.vhd"), false);
+	case 8:
+		return vhd_repair(&edit_ctx, edit_path("b.vhd"), true);
+	case 9:
+		return vhd_set_marker(&edit_ctx, edit_path("b.vhd"), 3);
+	}
+	return vhd_kill_data(&edit_ctx, edit_path("b.vhd"));
+}
+
+#define EDIT_ANY	11
+
+static void test_hostile(void **state)
+{
+	struct vhd_image *image;
+	uint32_t done[EDIT_ANY] = { 0 };
+	uint32_t failed = 0;
+	uint32_t i;
+
+	(void)state;
+	edit_images();
+	edit_create("c.vhd", "b.vhd");
+	edit_put("c.vhd", 0, 3 * EDIT_PER_BLOCK, 2, 11);
+	edit_copy("c.vhd", "c0");
+	for (i = 0; i < 1500; i++) {
+		edit_copy("a0", "a.vhd");
+		edit_copy("b0", "b.vhd");
+		edit_copy("c0", "c.vhd");
+		unlink(edit_path("x.vhd"));
+		edit_mutate("b.vhd");
+		if (edit_any(i % EDIT_ANY)) {
+			failed++;
+			continue;
+		}
+		done[i % EDIT_ANY]++;
+		assert_int_equal(vhd_open(&edit_ctx, edit_path("b.vhd"), 0,
+					  &image), 0);
+		vhd_close(image);
+	}
+	/* Both ways were gone, and no journal or half an image is left. */
+	assert_in_range(failed, 100, 1400);
+	for (i = 0; i < EDIT_ANY; i++)
+		assert_true(done[i] > 0);
+	assert_int_not_equal(access(edit_path("j"), F_OK), 0);
+	assert_int_not_equal(access(edit_path("x.vhd.part"), F_OK), 0);
+}
+
+/* A journal with any byte changed is refused, and the image left alone. */
+static void test_hostile_journal(void **state)
+{
+	uint8_t byte;
+	struct stat st;
+	off_t at;
+	int fd, ret;
+
+	(void)state;
+	edit_images();
+	sim_start(7, 1);
+	assert_int_not_equal(edit_grow(), 0);
+	sim_stop();
+	edit_copy("b.vhd", "b1");
+	fd = open(edit_path("j"), O_RDWR);
+	assert_int_equal(fstat(fd, &st), 0);
+	for (at = 0; at < st.st_size; at += at < 80 ? 1 : 97) {
+		assert_int_equal(pread(fd, &byte, 1, at), 1);
+		byte ^= 0x41;
+		assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+		ret = vhd_revert(&edit_ctx, edit_path("b.vhd"),
+				 edit_path("j"));
+		assert_int_equal(ret, -EINVAL);
+		byte ^= 0x41;
+		assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+	}
+	close(fd);
+	/* That of another image, too. */
+	edit_copy("a0", "a.vhd");
+	assert_int_equal(vhd_revert(&edit_ctx, edit_path("a.vhd"),
+				    edit_path("j")), -EINVAL);
+	assert_int_equal(edit_undo(), 0);
+	edit_undo_end();
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, edit_setup, \
@@ -833,6 +980,8 @@ int main(void)
 		TEST(test_compact),
 		TEST(test_fill),
 		TEST(test_hide),
+		TEST(test_hostile),
+		TEST(test_hostile_journal),
 	};
 
 	return cmocka_run_group_tests_name("vhd_edit", tests, NULL, NULL);
