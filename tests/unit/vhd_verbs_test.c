@@ -317,7 +317,7 @@ static void test_repair(void **state)
 	/* A batmap that cannot be trusted is emptied. */
 	vcli_is("!printf '\\377' | dd of=a.vhd bs=1 seek=2561 conv=notrunc status=none",
 		0, "");
-	vcli_says("check -n a.vhd", 1, "batmap: checksum");
+	vcli_says("query -n a.vhd -v", 0, "batmap: checksum");
 	vcli_says("repair -n a.vhd", 0, "the batmap is not used");
 	vcli_is("check -n a.vhd -b", 0, "a.vhd is valid\n");
 	verbs_same("a.vhd", "a.raw");
