@@ -339,7 +339,7 @@ static void test_pause_under_load(void **state)
 	int fd;
 
 	(void)state;
-	fake.delay_ms = 60;
+	fake.delay_ms = 400;
 	for (round = 0; round < 3; round++) {
 		for (i = 0; i < 16; i++) {
 			memset(buf[i], 'A' + i + round, 512);
@@ -390,7 +390,7 @@ static void test_pause_failed_transfer(void **state)
 
 	(void)state;
 	/* It fails while the pause waits, and is tried again after it. */
-	fake.delay_ms = 60;
+	fake.delay_ms = 400;
 	fake.fail_maps = 1;
 	fake.fail_error = -ENOSPC;
 	tag = fake_start(BLKTAP_OP_WRITE, 0, 0, 1, buf);
@@ -448,7 +448,7 @@ static void test_force(void **state)
 	fake.fail_error = -ENOSPC;
 	retried = fake_start(BLKTAP_OP_WRITE, 0, 0, 1, buf);
 	fake_run_for(20);
-	fake.delay_ms = 200;
+	fake.delay_ms = 800;
 	tag = fake_start(BLKTAP_OP_WRITE, 0, 1, 1, buf);
 	fake_run_for(20);
 	fake.openers = 1;

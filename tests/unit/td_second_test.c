@@ -354,7 +354,7 @@ static void test_mirror_overlap(void **state)
 
 	(void)state;
 	open_mirror();
-	fake.delay_ms = 50;
+	fake.delay_ms = 400;
 	for (i = 0; i < 4; i++) {
 		memset(buf[i], 'a' + i, sizeof(buf[i]));
 		tags[i] = fake_start(BLKTAP_OP_WRITE, 0, i == 3 ? 100 : 4 * i,
@@ -372,7 +372,7 @@ static void test_mirror_overlap(void **state)
 	assert_memory_equal(back, buf[1], 4 * 512);
 	assert_memory_equal(back + 4 * 512, buf[2], 4 * 512);
 	/* A pause waits for those that wait. */
-	fake.delay_ms = 50;
+	fake.delay_ms = 400;
 	for (i = 0; i < 3; i++)
 		tags[i] = fake_start(BLKTAP_OP_WRITE, 0, 4 * i, 8, buf[3 - i]);
 	fake_run_for(10);
@@ -764,7 +764,7 @@ static void test_full_and_paused(void **state)
 
 	(void)state;
 	open_mirror();
-	fake.delay_ms = 60;
+	fake.delay_ms = 400;
 	break_file("one", BLKTAP_OP_WRITE, -ENOSPC, 1000);
 	tags[0] = fake_start(BLKTAP_OP_WRITE, 0, 0, 1, buf[0]);
 	fake_run_for(20);
