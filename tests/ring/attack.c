@@ -24,8 +24,8 @@
 
 #include "attack.h"
 
-#define ATTACK_TIMEOUT_MS	120000
-#define ATTACK_WAIT_MS		5000
+#define ATTACK_TIMEOUT_MS	300000
+#define ATTACK_WAIT_MS		20000
 
 static bool attack_failed;
 
