@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # The bed itself: PV and PVH guests on stock blkback, on both kernels.
-# timeout: 900
+# timeout: 1800
 # kernels: 6.1
 
 truncate -s 64M /data/scratch.img

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # A Debian guest lives on a dynamic VHD of another program, by stock block-tap.
-# timeout: 900
+# timeout: 1800
 
 # Each combination of kernel and type has its turn in one of these tests.
 case $(uname -r) in

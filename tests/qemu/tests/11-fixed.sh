@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # A Debian guest lives on a fixed VHD.
-# timeout: 900
+# timeout: 1800
 # kernels: 6.1
 
 guest_lives_on vpc vhd:/data/fixed.vhd type=pv kernel=6.12

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # Two guests at once on two children of one parent, which stays as it is.
-# timeout: 1200
+# timeout: 1800
 # kernels: 6.1
 
 must vhd-util snapshot -n /data/child1.vhd -p /data/parent.vhd
@@ -10,7 +10,7 @@ before=$(sha256sum </data/parent.vhd)
 for i in 1 2; do
 	guest_config g$i type=pv root=/dev/xvda systemd=1 -- \
 		"$(tap_disk xvda vhd:/data/child$i.vhd)"
-	must timeout 120 xl create "$state/g$i.cfg"
+	must timeout $((120 * patience)) xl create "$state/g$i.cfg"
 done
 for i in 1 2; do
 	guest_await g$i 400 state 'ready *' || fail "guest g$i does not boot"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # xl block-attach and -detach 10 times (--long: 50) under load leave nothing behind.
-# timeout: 2400
+# timeout: 3600
 # kernels: 6.12
 
 turns=10
@@ -26,12 +26,12 @@ hot_gone() { [ "$(tap_minors)" -eq 1 ] && [ "$(pgrep -cx tapdisk2)" -eq 1 ]; }
 nodes()	{ find /dev/xen/blktap-2 | wc -l; }
 
 for i in $(seq $turns); do
-	must timeout 120 xl block-attach g1 "$(tap_disk xvdb vhd:/data/hot.vhd)" >/dev/null
+	must timeout $((120 * patience)) xl block-attach g1 "$(tap_disk xvdb vhd:/data/hot.vhd)" >/dev/null
 	if [ $((i % 10)) -eq 1 ]; then
 		wait_for 60 guest_run g1 60 '[ -b /dev/xvdb ]' || fail "turn $i: no xvdb in the guest"
 		guest_must g1 120 "dd if=/dev/zero of=/dev/xvdb bs=64k count=16 oflag=direct 2>&1"
 	fi
-	must timeout 120 xl block-detach g1 xvdb >/dev/null
+	must timeout $((120 * patience)) xl block-detach g1 xvdb >/dev/null
 	wait_for 60 hot_gone || fail "turn $i: $(tap-ctl list | tr '\n' ';')"
 	case $i in
 	5)	fds5=$(fds) nodes5=$(nodes) free5=$(free_kib) ;;

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # Tapdisk killed under verified I/O, a new one takes over: no error, no loss.
-# timeout: 900
+# timeout: 1800
 # kernels: 6.12
 
 disk=vhd:/data/kill.vhd

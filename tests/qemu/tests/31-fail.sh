@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # Policy fail: tapdisk dies, the guest gets errors at once, removal works.
-# timeout: 900
+# timeout: 1800
 # kernels: 6.12
 
 disk=vhd:/data/fail.vhd
@@ -20,6 +20,6 @@ guest_wait g1 30 || fail "no error in the guest 30 s after the kill"
 out=$(guest_run g1 30 'dd if=/dev/xvda of=/dev/null bs=4k count=1 iflag=direct') &&
 	fail "a read of a failed disk succeeds: $out"
 [[ $out = *'Input/output error'* ]] || fail "a read of a failed disk says: $out"
-must timeout 120 xl block-detach g1 xvda
+must timeout $((120 * patience)) xl block-detach g1 xvda
 taps_must_be_gone
 guest_destroy g1

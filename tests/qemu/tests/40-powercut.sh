@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # The power goes during synced writes, 5 times (--long: 20): what was confirmed is there.
-# timeout: 400
+# timeout: 1200
 # kernels: 6.1
 
 # Each round: check what the last cut left, write on, have the power cut.
@@ -54,8 +54,8 @@ fi
 # One after the other: libxl gives all scripts of a guest 40 s at its start.
 guest_config g1 type=pv -- "$(tap_disk xvda vhd:/data/cut-dynamic.vhd)"
 guest_boot g1
-must timeout 120 xl block-attach g1 "$(tap_disk xvdb vhd:/data/cut-child.vhd)"
-must timeout 120 xl block-attach g1 "$(tap_disk xvdc aio:/data/cut-raw.img)"
+must timeout $((120 * patience)) xl block-attach g1 "$(tap_disk xvdb vhd:/data/cut-child.vhd)"
+must timeout $((120 * patience)) xl block-attach g1 "$(tap_disk xvdc aio:/data/cut-raw.img)"
 guest_post g1 "w=/run/pvio/powercut
 	until [ -b /dev/xvdb ] && [ -b /dev/xvdc ]; do sleep 0.1; done
 	\$w write /dev/xvda dynamic $((${note_dynamic:-0} + 1)) >/dev/hvc0 &

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # fstrim in the guest gives space back to dom0, of a raw file and of a VHD.
-# timeout: 900
+# timeout: 1800
 # kernels: 6.12
 
 must vhd-util create -n /data/trim.vhd -s 256

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # Dom0's disk is full: the guest's writes wait, and go on when there is space.
-# timeout: 900
+# timeout: 1800
 # kernels: 6.12
 
 truncate -s 96M /data/small.fs

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # What users get wrong: a clear error each time, and nothing left behind.
-# timeout: 900
+# timeout: 1800
 # allow: blktap2: disagrees about
 
 must modprobe blktap

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # A hostile client of the loaded module.
-# timeout: 900
+# timeout: 1800
 # kernels: 6.1 6.12 debug
 
 must modprobe blktap

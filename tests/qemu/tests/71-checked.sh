@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # The driver and tapdisk2 at work on a kernel that checks locks and memory.
-# timeout: 600
+# timeout: 900
 # kernels: debug
 
 must modprobe blktap

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # The cost of each backend, in instructions, hypercalls and grant operations.
-# timeout: 1200
+# timeout: 1800
 # icount: yes
 
 # One guest, five disks of the same content, all files on one tmpfs.
