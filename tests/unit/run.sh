@@ -10,7 +10,7 @@ out=$(mktemp -d) || exit 1
 trap 'rm -rf "$out"' EXIT
 export CMOCKA_MESSAGE_OUTPUT=TAP
 # A test never needs longer; a hang must not stop the others.
-export UNIT_TIMEOUT="${UNIT_TIMEOUT:-240}"
+export UNIT_TIMEOUT="${UNIT_TIMEOUT:-900}"
 fail=0
 count=0
 
