@@ -485,6 +485,151 @@ static void direct_noise(void)
 	attack_down(&t);
 }
 
+static int direct_resize(struct tap *t, uint64_t sectors)
+{
+	return tap_ioctl(t, BLKTAP_IOCTL_DIRECT_RESIZE, &sectors);
+}
+
+/* Size that openers of the disk are told, in bytes, or -errno. */
+static long direct_size(int minor)
+{
+	int fd = tap_disk_open(minor, O_RDONLY);
+	long size;
+
+	if (fd < 0)
+		return fd;
+	size = lseek(fd, 0, SEEK_END);
+	close(fd);
+	return size;
+}
+
+static void direct_bad_sizes(struct tap *t, uint64_t sectors)
+{
+	CHECK_EQ(direct_resize(t, 0), -EINVAL);
+	CHECK_EQ(direct_resize(t, 1), -EINVAL);
+	CHECK_EQ(direct_resize(t, sectors - 1), -EINVAL);
+	CHECK_EQ(direct_resize(t, 1ULL << 54), -EINVAL);
+	CHECK_EQ(direct_resize(t, 1ULL << 55), -EINVAL);
+	CHECK_EQ(direct_resize(t, 1ULL << 63), -EINVAL);
+	CHECK_EQ(direct_resize(t, (1ULL << 63) + sectors), -EINVAL);
+	CHECK_EQ(direct_resize(t, ~0ULL), -EINVAL);
+	CHECK_EQ(tap_ioctl(t, BLKTAP_IOCTL_DIRECT_RESIZE, NULL), -EFAULT);
+	CHECK_EQ(tap_ioctl(t, BLKTAP_IOCTL_DIRECT_RESIZE, (void *)~7UL),
+		 -EFAULT);
+	CHECK_EQ(direct_size(t->minor), sectors * 512);
+}
+
+/* Who serves no disk cannot resize one. */
+static void direct_resize_states(void)
+{
+	struct tap t, ring;
+
+	CHECK_EQ(tap_alloc(&t), 0);
+	if (!CHECK_EQ(tap_open(&t), 0))
+		return;
+	CHECK_EQ(direct_resize(&t, ATTACK_SECTORS), -EINVAL);
+	CHECK_EQ(tap_setup(&t, 8, 8192), 0);
+	CHECK_EQ(direct_resize(&t, ATTACK_SECTORS), -ENODEV);
+	CHECK_EQ(tap_create(&t, ATTACK_SECTORS, ATTACK_DIRECT), 0);
+	CHECK_EQ(direct_resize(&t, ATTACK_SECTORS), 0);
+	CHECK_EQ(tap_remove(&t), 0);
+	CHECK_EQ(direct_resize(&t, ATTACK_SECTORS * 2), -ENODEV);
+	CHECK_EQ(tap_create(&t, ATTACK_SECTORS, ATTACK_DIRECT), 0);
+	CHECK_EQ(tap_attr_write(t.minor, "remove", "1"), 0);
+	CHECK_EQ(direct_resize(&t, ATTACK_SECTORS * 2), -ENODEV);
+	attack_down(&t);
+
+	if (!attack_ring_up(&ring))
+		return;
+	CHECK_EQ(direct_resize(&ring, ATTACK_SECTORS * 2), -EINVAL);
+	CHECK_EQ(direct_size(ring.minor), ATTACK_BYTES);
+	attack_down(&ring);
+}
+
+/* The disk grows under I/O, and what follows reaches its new end. */
+static void direct_grow(void)
+{
+	const uint64_t last = (1ULL << 54) - 1;
+	struct blktap_direct_event e;
+	int file = attack_file(0);
+	struct attack_io *io;
+	struct tap t;
+
+	if (!attack_direct_up(&t, file))
+		return;
+	direct_bad_sizes(&t, ATTACK_SECTORS);
+	io = attack_io(t.minor, ATTACK_BYTES, 4096, 1);
+	CHECK_EQ(attack_io_end(io), -ENOSPC);
+	io = attack_io(t.minor, 0, 4096, 2);
+	if (!attack_event(&t, &e))
+		return;
+	CHECK_EQ(ftruncate(file, ATTACK_BYTES * 2), 0);
+	CHECK_EQ(direct_resize(&t, ATTACK_SECTORS * 2), 0);
+	CHECK_EQ(direct_size(t.minor), ATTACK_BYTES * 2);
+	direct_bad_sizes(&t, ATTACK_SECTORS * 2);
+	CHECK_EQ(tap_direct_serve(&t, &e, file), 0);
+	CHECK_EQ(attack_io_end(io), 0);
+	io = attack_io(t.minor, ATTACK_BYTES * 2 - 4096, 4096, 3);
+	if (!attack_event(&t, &e))
+		return;
+	CHECK_EQ(e.sector, ATTACK_SECTORS * 2 - 8);
+	CHECK_EQ(tap_direct_serve(&t, &e, file), 0);
+	CHECK_EQ(attack_io_end(io), 0);
+
+	/* The next server has to have all of it, and may bring more. */
+	tap_close(&t);
+	CHECK(attack_state(t.minor, "waiting", 1000));
+	CHECK_EQ(tap_open(&t), 0);
+	CHECK_EQ(tap_setup(&t, 8, 8192), 0);
+	CHECK_EQ(direct_resize(&t, ATTACK_SECTORS * 4), -ENODEV);
+	CHECK_EQ(tap_create(&t, ATTACK_SECTORS, ATTACK_DIRECT), -EINVAL);
+	CHECK_EQ(tap_create(&t, 1ULL << 54, ATTACK_DIRECT), -EINVAL);
+	CHECK_EQ(direct_size(t.minor), ATTACK_BYTES * 2);
+	CHECK_EQ(tap_create(&t, ATTACK_SECTORS * 3, ATTACK_DIRECT), 0);
+	CHECK_EQ(direct_size(t.minor), ATTACK_BYTES * 3L);
+	/* As large as there is; the last sector can be asked for. */
+	CHECK_EQ(direct_resize(&t, last), 0);
+	CHECK_EQ(direct_size(t.minor), (long)last * 512);
+	CHECK_EQ(direct_resize(&t, last), 0);
+	CHECK_EQ(direct_resize(&t, last + 1), -EINVAL);
+	attack_down(&t);
+}
+
+static void *direct_grow_thread(void *arg)
+{
+	struct tap *t = arg;
+	uint64_t sectors;
+
+	for (sectors = ATTACK_SECTORS; sectors < ATTACK_SECTORS + 2000;
+	     sectors++) {
+		int ret = direct_resize(t, sectors);
+
+		/* Another may be ahead, or have removed the disk. */
+		CHECK(!ret || ret == -EINVAL || ret == -ENODEV);
+	}
+	return NULL;
+}
+
+/* Several threads grow a disk that is removed meanwhile. */
+static void direct_grow_race(void)
+{
+	int file = attack_file(0);
+	pthread_t threads[3];
+	struct tap t;
+	int i;
+
+	if (!attack_direct_up(&t, file))
+		return;
+	for (i = 0; i < 3; i++)
+		pthread_create(&threads[i], NULL, direct_grow_thread, &t);
+	usleep(20000);
+	CHECK_EQ(tap_attr_write(t.minor, "remove", "1"), 0);
+	for (i = 0; i < 3; i++)
+		pthread_join(threads[i], NULL);
+	CHECK_EQ(direct_resize(&t, ATTACK_SECTORS * 2), -ENODEV);
+	attack_down(&t);
+}
+
 const struct attack_test attack_direct_tests[] = {
 	{ "direct: set up", direct_setup },
 	{ "direct: files", direct_files },
@@ -494,5 +639,8 @@ const struct attack_test attack_direct_tests[] = {
 	{ "direct: events are not lost", direct_lost_events },
 	{ "direct: several threads", direct_threads },
 	{ "direct: commands for others' requests", direct_noise },
+	{ "direct: resize without a disk", direct_resize_states },
+	{ "direct: the disk grows", direct_grow },
+	{ "direct: growth and removal", direct_grow_race },
 	{ NULL, NULL }
 };

@@ -404,8 +404,8 @@ static void life_death(bool direct)
 	CHECK_EQ(tap_create(&t, ATTACK_SECTORS, 0), -EINVAL);
 	CHECK_EQ(tap_create(&t, ATTACK_SECTORS,
 			    ATTACK_DIRECT | BLKTAP_DEVICE_RO), -EINVAL);
-	CHECK_EQ(tap_create(&t, ATTACK_SECTORS, ATTACK_DIRECT), 0);
-	CHECK_EQ(tap_create(&t, ATTACK_SECTORS, ATTACK_DIRECT), -EEXIST);
+	CHECK_EQ(tap_create(&t, ATTACK_SECTORS + 8, ATTACK_DIRECT), 0);
+	CHECK_EQ(tap_create(&t, ATTACK_SECTORS + 8, ATTACK_DIRECT), -EEXIST);
 	for (i = 0; i < 4; i++) {
 		if (direct) {
 			if (!attack_event(&t, &e))

@@ -223,7 +223,8 @@ struct blktap_direct {
  * @tag_set: I: between creation of the disk and its free_disk()
  * @disk: T: the disk if it is LIVE
  * @disk_state: TL: see enum blktap_disk_state
- * @info: T: what the disk was created with, constant while it is there
+ * @info: T: what the disk was created with; only its capacity changes, and
+ *	only grows, while it is there
  * @dying: L: the disk while it is being deleted
  * @dying_force: L: it may be open
  * @removal: deletes the disk
@@ -321,6 +322,7 @@ void blktap_server_timeout(struct blktap *tap, unsigned int seconds);
 int blktap_disk_create(struct blktap *tap, struct blktap_device_info *info)
 	__must_hold(&tap->mutex);
 int blktap_disk_remove(struct blktap *tap, bool force);
+int blktap_disk_resize(struct blktap *tap, u64 capacity);
 void blktap_disk_removal(struct work_struct *work);
 
 /* request.c */
@@ -362,6 +364,7 @@ int blktap_direct_file(struct blktap *tap,
 		       const struct blktap_direct_file __user *arg);
 int blktap_direct_xfer(struct blktap *tap,
 		       struct blktap_direct_xfer __user *arg);
+int blktap_direct_resize(struct blktap *tap, const u64 __user *arg);
 struct file *blktap_direct_file_get(struct blktap *tap, unsigned int index);
 void blktap_direct_release(struct blktap *tap);
 

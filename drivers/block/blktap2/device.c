@@ -3,7 +3,9 @@
  * blktap2: the disk of a tap.
  *
  * A disk is made by CREATE_DEVICE and outlives its server: when that dies the
- * disk waits, and CREATE_DEVICE of the next one takes it over as it is. It goes
+ * disk waits, and CREATE_DEVICE of the next one takes it over. Its size can
+ * change while it is there, by DIRECT_RESIZE or when it is taken over, but only
+ * grow: what its users have beyond a new end would be lost to them. It goes
  *
  * - by REMOVE_DEVICE, unless it is open;
  * - by force (FREE_TAP or writing to remove in sysfs), open or not: all I/O is
@@ -19,6 +21,7 @@
 #include <linux/hdreg.h>
 #include <linux/log2.h>
 #include <linux/module.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "blktap.h"
@@ -98,6 +101,13 @@ static bool blktap_block_valid(u32 block, u32 offset, u32 sector)
 	       offset % sector == 0;
 }
 
+/* Can a disk have @capacity sectors of 512, in bytes and in a sector_t? */
+static bool blktap_capacity_valid(u64 capacity, u32 sector)
+{
+	return capacity && capacity <= LLONG_MAX >> SECTOR_SHIFT &&
+	       capacity <= ULLONG_MAX >> ilog2(sector);
+}
+
 static int blktap_info_check(struct blktap *tap,
 			     struct blktap_device_info *info)
 {
@@ -111,8 +121,7 @@ static int blktap_info_check(struct blktap *tap,
 	if (sector < SECTOR_SIZE || sector > PAGE_SIZE ||
 	    !is_power_of_2(sector))
 		return -EINVAL;
-	if (!info->capacity || info->capacity > LLONG_MAX >> SECTOR_SHIFT ||
-	    info->capacity > ULLONG_MAX >> ilog2(sector))
+	if (!blktap_capacity_valid(info->capacity, sector))
 		return -EINVAL;
 	if (info->flags & BLKTAP_DEVICE_PSZ &&
 	    !blktap_block_valid(info->phys_block_size, info->phys_block_offset,
@@ -125,7 +134,24 @@ static int blktap_info_check(struct blktap *tap,
 	return 0;
 }
 
-/* Can a server that offers @info serve the disk that another one left? */
+/* Let the disk have @capacity, no less than it has, and tell its users. */
+static void blktap_disk_grow(struct blktap *tap, u64 capacity)
+	__must_hold(&tap->mutex)
+{
+	unsigned int noio;
+
+	lockdep_assert_held(&tap->mutex);
+	/* Memory is not to be reclaimed by writing to this disk. */
+	noio = memalloc_noio_save();
+	tap->info.capacity = capacity;
+	set_capacity_and_notify(tap->disk, capacity);
+	memalloc_noio_restore(noio);
+}
+
+/*
+ * Can a server that offers @info serve the disk that another one left? The
+ * image may have grown since.
+ */
 static int blktap_disk_take_over(struct blktap *tap,
 				 struct blktap_device_info *info)
 	__must_hold(&tap->mutex)
@@ -133,7 +159,7 @@ static int blktap_disk_take_over(struct blktap *tap,
 	unsigned long needs = tap->info.flags & BLKTAP_SERVER_FLAGS;
 
 	lockdep_assert_held(&tap->mutex);
-	if (info->capacity != tap->info.capacity ||
+	if (info->capacity < tap->info.capacity ||
 	    info->sector_size != tap->info.sector_size ||
 	    (info->flags ^ tap->info.flags) & BLKTAP_DEVICE_RO ||
 	    needs & ~info->flags) {
@@ -144,8 +170,9 @@ static int blktap_disk_take_over(struct blktap *tap,
 			 tap->info.flags);
 		return -EINVAL;
 	}
-	*info = tap->info;
 	blktap_requests_attach(tap);
+	blktap_disk_grow(tap, info->capacity);
+	*info = tap->info;
 	return 0;
 }
 
@@ -271,6 +298,31 @@ int blktap_disk_create(struct blktap *tap, struct blktap_device_info *info)
 		return blktap_disk_take_over(tap, info);
 	tap->info = *info;
 	return blktap_disk_add(tap);
+}
+
+/**
+ * blktap_disk_resize - the server has made its disk larger
+ * @tap: the tap
+ * @capacity: new size in 512-byte sectors, as user space gave it
+ *
+ * Context: Process context. Takes and releases tap->mutex.
+ * Return: 0, -ENODEV (no disk, or this server does not serve it) or -EINVAL
+ *	(a size that cannot be, or less than the disk has).
+ */
+int blktap_disk_resize(struct blktap *tap, u64 capacity)
+{
+	int ret = 0;
+
+	mutex_lock(&tap->mutex);
+	if (tap->disk_state != BLKTAP_DISK_LIVE || !tap->attached)
+		ret = -ENODEV;
+	else if (!blktap_capacity_valid(capacity, tap->info.sector_size) ||
+		 capacity < tap->info.capacity)
+		ret = -EINVAL;
+	else
+		blktap_disk_grow(tap, capacity);
+	mutex_unlock(&tap->mutex);
+	return ret;
 }
 
 /**

@@ -344,6 +344,29 @@ int blktap_direct_xfer(struct blktap *tap,
 }
 
 /**
+ * blktap_direct_resize - the server has made its disk larger
+ * @tap: the tap
+ * @arg: new size in 512-byte sectors
+ *
+ * Context: Process context. Takes and releases tap->mutex.
+ * Return: 0, -EINVAL (not in direct mode, a size that cannot be, or less than
+ *	the disk has), -ENODEV (this server serves no disk) or -EFAULT.
+ */
+int blktap_direct_resize(struct blktap *tap, const u64 __user *arg)
+{
+	u64 capacity;
+	int ret;
+
+	if (!READ_ONCE(tap->direct.ready))
+		return -EINVAL;
+	if (copy_from_user(&capacity, arg, sizeof(capacity)))
+		return -EFAULT;
+	ret = blktap_disk_resize(tap, capacity);
+	blktap_info(tap, "disk grows to %llu sectors: %d\n", capacity, ret);
+	return ret;
+}
+
+/**
  * blktap_direct_release - leave direct mode, as the server has gone
  * @tap: the tap
  *

@@ -259,6 +259,8 @@ static long blktap_server_ioctl(struct file *file, unsigned int cmd,
 		return blktap_direct_setup(tap, argp);
 	case BLKTAP_IOCTL_DIRECT_FILE:
 		return blktap_direct_file(tap, argp);
+	case BLKTAP_IOCTL_DIRECT_RESIZE:
+		return blktap_direct_resize(tap, argp);
 	case BLKTAP_IOCTL_RESPOND:
 		if (!blktap_ring_mine(tap))
 			return -EACCES;

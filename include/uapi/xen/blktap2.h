@@ -51,7 +51,10 @@ struct blktap_info {
 #define BLKTAP_IOCTL_CREATE_DEVICE_COMPAT 202
 /* Remove the disk; -EBUSY while it is open. */
 #define BLKTAP_IOCTL_REMOVE_DEVICE	207
-/* Create the disk, or take over the one a dead server left. */
+/*
+ * Create the disk, or take over the one a dead server left, which grows if its
+ * image has grown.
+ */
 #define BLKTAP_IOCTL_CREATE_DEVICE	208
 
 #define BLKTAP_NAME_MAX			256
@@ -364,5 +367,12 @@ struct blktap_direct_xfer {
 };
 
 #define BLKTAP_IOCTL_DIRECT_XFER	_IOWR(0xba, 3, struct blktap_direct_xfer)
+
+/*
+ * The disk has grown: in: its new size in 512-byte sectors. -EINVAL for one
+ * that cannot be or that is smaller than the disk's, -ENODEV when this server
+ * serves no disk.
+ */
+#define BLKTAP_IOCTL_DIRECT_RESIZE	_IOW(0xba, 4, __u64)
 
 #endif /* _UAPI_XEN_BLKTAP2_H */
