@@ -32,7 +32,8 @@ krel = $(or $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' \
 	linux-headers-$(shell uname -r) or set KERNELDIR))
 
 .PHONY: all help modules tools man install install-modules install-tools \
-	uninstall setup demo check check-long quick bench shell bed-build clean
+	uninstall setup demo check check-long quick bench bench-build shell bed-build \
+	clean
 
 all: tools modules
 
@@ -43,7 +44,8 @@ help:
 	@echo '  make check       all tests (about 50 minutes)'
 	@echo '  make quick       static checks and unit tests (under 5 minutes)'
 	@echo '  make check-long  the same as check, with more rounds of everything random'
-	@echo '  make bench       the speed table alone, measured anew if anything changed'
+	@echo '  make bench       the speed tables alone, measured anew if anything changed:'
+	@echo '                   guests in QEMU; libvhd beside qemu-img on this machine'
 	@echo '  make shell       a prompt in dom0 in QEMU, a guest'"'"'s VHD ready'
 	@echo
 	@echo 'On a Xen host:'
@@ -101,6 +103,9 @@ bed-build: tools
 	$(MAKE) -C tests/ring
 	$(MAKE) -C tests/qemu/src
 
+bench-build: tools
+	$(MAKE) -C tests/bench
+
 demo: setup
 	@tests/qemu/demo $(if $(FRESH),--fresh)
 
@@ -113,8 +118,9 @@ check-long: setup
 quick: setup
 	@tests/run quick
 
-bench: setup
+bench: setup bench-build
 	@tests/qemu/bench $(if $(FRESH),--fresh)
+	@tests/bench/native $(if $(FRESH),--fresh)
 
 shell: setup
 	@tests/qemu/bed --shell

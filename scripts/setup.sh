@@ -15,12 +15,12 @@ build='build-essential pkg-config kmod liburing-dev libseccomp-dev
 	linux-headers-amd64 linux-headers-6.12-amd64'
 static='sparse coccinelle codespell shellcheck mandoc perl python3 pyflakes3
 	python3-docutils
-	libcmocka-dev clang libclang-rt-14-dev
+	libcmocka-dev qemu-utils clang libclang-rt-14-dev
 	linux-source-6.12
 	bc bison flex libelf-dev libssl-dev xz-utils git'
 bed='qemu-system-x86 qemu-utils debootstrap e2fsprogs busybox-static
 	cpio zstd xz-utils util-linux python3 kmod linux-headers-amd64
-	linux-headers-6.12-amd64'
+	linux-headers-6.12-amd64 valgrind'
 
 die()
 {
