@@ -90,7 +90,7 @@ static int fake_create(int fd, struct blktap_device_info *info)
 	unsigned int i;
 
 	(void)fd;
-	if (fake.created && fake.info.capacity != info->capacity)
+	if (fake.created && info->capacity < fake.info.capacity)
 		return -EINVAL;
 	fake.info = *info;
 	fake.created = true;
@@ -99,6 +99,19 @@ static int fake_create(int fd, struct blktap_device_info *info)
 		if (fake.reqs[i].state != FAKE_FREE &&
 		    fake.reqs[i].state != FAKE_ENDED)
 			fake.reqs[i].state = FAKE_QUEUED;
+	return 0;
+}
+
+static int fake_resize(int fd, uint64_t sectors)
+{
+	(void)fd;
+	if (fake.resize_error)
+		return fake.resize_error;
+	if (!fake.created)
+		return -ENODEV;
+	if (sectors < fake.info.capacity)
+		return -EINVAL;
+	fake.info.capacity = sectors;
 	return 0;
 }
 
@@ -328,6 +341,7 @@ static const struct td_ring_ops fake_ops = {
 	.file = fake_file,
 	.xfer = fake_xfer,
 	.create = fake_create,
+	.resize = fake_resize,
 	.remove = fake_remove,
 	.set_name = fake_set_name,
 };

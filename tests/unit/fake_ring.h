@@ -52,7 +52,7 @@ struct fake_req {
  * @fd: eventfd, what the server polls
  * @created: the disk exists
  * @openers: refuse to remove it
- * @info: what it was created with
+ * @info: what it was created with, and its size
  * @files: descriptors by index, or -1
  * @reqs: requests by tag
  * @delay_ms: duration of a transfer, 0: done within XFER
@@ -60,6 +60,7 @@ struct fake_req {
  * @fail_maps: this many MAPs fail
  * @fail_error: with this
  * @fail: asked before a file is read or written: 0 or -errno
+ * @resize_error: growing the disk fails with this
  * @names_left: names can be set so often, -1: always
  * @name: the last that was set
  * @refuse_cmds: this many commands are refused with -EINVAL
@@ -83,6 +84,7 @@ struct fake_ring {
 	unsigned int fail_maps;
 	int fail_error;
 	int (*fail)(int fd, unsigned int op);
+	int resize_error;
 	int names_left;
 	char name[BLKTAP_NAME_MAX];
 	unsigned int refuse_cmds;

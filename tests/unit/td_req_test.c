@@ -407,13 +407,69 @@ static void test_resume_other_size(void **state)
 {
 	(void)state;
 	assert_int_equal(op_pause(), 0);
-	make_image(SECTORS * 512 * 2);
+	make_image((SECTORS - 1) * 512);
 	assert_int_equal(td_vbd_resume(td_vbd_find(MINOR), "", 0, NULL), -EINVAL);
+	assert_int_equal(fake.info.capacity, SECTORS);
 	make_image(SECTORS * 512);
 	assert_int_equal(td_vbd_resume(td_vbd_find(MINOR), "", TD_OPEN_RDONLY, NULL),
 			 -EINVAL);
 	assert_int_equal(td_vbd_resume(td_vbd_find(MINOR), "", 0, NULL), 0);
 	assert_int_equal(td_vbd_resume(td_vbd_find(MINOR), "", 0, NULL), -EINVAL);
+}
+
+/* The image has grown while it was closed: I/O up to the new end. */
+static void test_resume_larger(void **state)
+{
+	struct td_vbd *v = td_vbd_find(MINOR);
+	char buf[512] = "new end", back[512];
+	unsigned int tag;
+
+	(void)state;
+	assert_int_equal(fake_io(BLKTAP_OP_WRITE, 0, SECTORS, 1, buf), -EIO);
+	assert_int_equal(op_pause(), 0);
+	tag = fake_start(BLKTAP_OP_WRITE, 0, SECTORS - 1, 1, buf);
+	assert_int_equal(truncate(image, SECTORS * 512 * 2), 0);
+	assert_int_equal(td_vbd_resume(v, "", 0, NULL), 0);
+	assert_int_equal(fake.info.capacity, SECTORS * 2);
+	assert_true(fake_run(5000));
+	assert_int_equal(fake_result(tag), 0);
+	assert_int_equal(fake_io(BLKTAP_OP_WRITE, 0, SECTORS * 2 - 1, 1, buf),
+			 0);
+	assert_int_equal(fake_io(BLKTAP_OP_READ, 0, SECTORS * 2 - 1, 1, back),
+			 0);
+	assert_memory_equal(buf, back, sizeof(buf));
+	assert_int_equal(fake_io(BLKTAP_OP_WRITE, 0, SECTORS * 2, 1, buf),
+			 -EIO);
+	/* It keeps its new size. */
+	assert_int_equal(op_pause(), 0);
+	assert_int_equal(truncate(image, SECTORS * 512), 0);
+	assert_int_equal(td_vbd_resume(v, "", 0, NULL), -EINVAL);
+	assert_int_equal(truncate(image, SECTORS * 512 * 2), 0);
+	assert_int_equal(td_vbd_resume(v, "", 0, NULL), 0);
+	assert_int_equal(fake.info.capacity, SECTORS * 2);
+}
+
+/* A kernel that refuses: the disk goes on as it was. */
+static void test_resume_larger_refused(void **state)
+{
+	struct td_vbd *v = td_vbd_find(MINOR);
+	char buf[512] = "old end";
+
+	(void)state;
+	assert_int_equal(op_pause(), 0);
+	assert_int_equal(truncate(image, SECTORS * 512 * 2), 0);
+	fake.resize_error = -ENOTTY;
+	assert_int_equal(td_vbd_resume(v, "", 0, NULL), 0);
+	assert_int_equal(v->state, 0);
+	assert_int_equal(fake.info.capacity, SECTORS);
+	assert_int_equal(fake_io(BLKTAP_OP_WRITE, 0, SECTORS - 1, 1, buf), 0);
+	assert_int_equal(fake_io(BLKTAP_OP_WRITE, 0, SECTORS, 1, buf), -EIO);
+	/* The next time it does not. */
+	fake.resize_error = 0;
+	assert_int_equal(op_pause(), 0);
+	assert_int_equal(td_vbd_resume(v, "", 0, NULL), 0);
+	assert_int_equal(fake.info.capacity, SECTORS * 2);
+	assert_int_equal(fake_io(BLKTAP_OP_WRITE, 0, SECTORS, 1, buf), 0);
 }
 
 static void test_close_busy(void **state)
@@ -602,6 +658,8 @@ int main(void)
 		TEST(test_pause_under_load, setup_aio),
 		TEST(test_pause_failed_transfer, setup_aio),
 		TEST(test_resume_other_size, setup_aio),
+		TEST(test_resume_larger, setup_aio),
+		TEST(test_resume_larger_refused, setup_aio),
 		TEST(test_close_busy, setup_aio),
 		TEST(test_force, setup_aio),
 		TEST(test_takeover, setup_aio),

@@ -43,6 +43,13 @@ static int td_ring_create(int fd, struct blktap_device_info *info)
 	return ioctl(fd, BLKTAP_IOCTL_CREATE_DEVICE, info) < 0 ? -errno : 0;
 }
 
+static int td_ring_resize(int fd, uint64_t sectors)
+{
+	__u64 size = sectors;
+
+	return ioctl(fd, BLKTAP_IOCTL_DIRECT_RESIZE, &size) < 0 ? -errno : 0;
+}
+
 static int td_ring_remove(int fd)
 {
 	return ioctl(fd, BLKTAP_IOCTL_REMOVE_DEVICE) < 0 ? -errno : 0;
@@ -70,6 +77,7 @@ const struct td_ring_ops td_ring_kernel = {
 	.file = td_ring_file,
 	.xfer = td_ring_xfer,
 	.create = td_ring_create,
+	.resize = td_ring_resize,
 	.remove = td_ring_remove,
 	.set_name = td_ring_set_name,
 };

@@ -6,6 +6,7 @@
 #ifndef TD_RING_H
 #define TD_RING_H
 
+#include <stdint.h>
 #include <xen/blktap2.h>
 
 /**
@@ -16,6 +17,7 @@
  * @file: BLKTAP_IOCTL_DIRECT_FILE
  * @xfer: BLKTAP_IOCTL_DIRECT_XFER
  * @create: create or take over the disk
+ * @resize: let the disk grow to a number of sectors of 512 bytes
  * @remove: remove the disk
  * @set_name: set the name that sysfs shows
  */
@@ -26,6 +28,7 @@ struct td_ring_ops {
 	int (*file)(int fd, const struct blktap_direct_file *file);
 	int (*xfer)(int fd, struct blktap_direct_xfer *xfer);
 	int (*create)(int fd, struct blktap_device_info *info);
+	int (*resize)(int fd, uint64_t sectors);
 	int (*remove)(int fd);
 	int (*set_name)(int minor, const char *name);
 };

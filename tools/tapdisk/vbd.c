@@ -218,9 +218,9 @@ static int td_vbd_check_image(const struct td_vbd *v, const char *name,
 		       image->sector_size);
 		return -EINVAL;
 	}
-	if (v->created && (image->sectors != v->info.sectors ||
+	if (v->created && (image->sectors < v->info.sectors ||
 			   image->sector_size != v->info.sector_size)) {
-		td_err("%s has %llu sectors, sector size %u; tap %d has %llu, %u",
+		td_err("%s has %llu sectors, sector size %u; tap %d has %llu, %u: must be no less, and the same",
 		       name, (unsigned long long)image->sectors,
 		       image->sector_size, v->minor,
 		       (unsigned long long)v->info.sectors,
@@ -417,6 +417,28 @@ void td_vbd_pause(struct td_vbd *v, void (*done)(void *arg, int error),
 	td_vbd_drain(v, td_vbd_paused);
 }
 
+/*
+ * The image may have grown while others had it, and the disk is to grow with
+ * it. If it cannot, it stays as it is, which the larger image is good for.
+ */
+static void td_vbd_grow(struct td_vbd *v)
+{
+	unsigned long long old = v->info.sectors, new = v->image.sectors;
+	int err;
+
+	if (new == old)
+		return;
+	err = td_ring->resize(v->fd, new);
+	if (err) {
+		td_err("tap %d: %s has %llu sectors, the disk stays at %llu: growing it: %s",
+		       v->minor, v->name, new, old, strerror(-err));
+		return;
+	}
+	v->info.sectors = new;
+	td_info("tap %d: the disk has grown from %llu to %llu sectors",
+		v->minor, old, new);
+}
+
 int td_vbd_resume(struct td_vbd *v, const char *name, unsigned int flags,
 		  const struct td_vbd_more *more)
 {
@@ -456,6 +478,7 @@ int td_vbd_resume(struct td_vbd *v, const char *name, unsigned int flags,
 	if (*name)
 		td_ring->set_name(v->minor, v->name);
 	td_info("tap %d: goes on with %s", v->minor, v->name);
+	td_vbd_grow(v);
 	td_vbd_submit_all(v, &v->held);
 	td_work_queue(&v->work);
 	return 0;

@@ -138,7 +138,7 @@ struct td_vbd_more {
  * @waiting_work: starts them
  * @drv: driver of the image, NULL while none is open
  * @priv: the driver's data
- * @info: what the disk was created with
+ * @info: what the disk was created with; its size is that which it has now
  * @image: what the open image can do
  * @reqs: requests by tag
  * @cmds: commands for the next XFER
@@ -272,7 +272,9 @@ void td_vbd_pause(struct td_vbd *vbd, void (*done)(void *arg, int error),
  * @more: what to open besides, or NULL: with the old image what it had, with
  *	a new one nothing
  *
- * Return: 0 or -errno.
+ * If the image is larger than the disk, the disk grows.
+ *
+ * Return: 0 or -errno; -EINVAL if the image is smaller than the disk.
  */
 int td_vbd_resume(struct td_vbd *vbd, const char *name, unsigned int flags,
 		  const struct td_vbd_more *more);
