@@ -14,13 +14,13 @@
 #define RUN(f, ...) tapctl_run(f, __VA_ARGS__, NULL)
 #define COMMANDS "usage: tap-ctl COMMAND [OPTIONS]\n" \
 	"COMMAND := { list | allocate | free | create | destroy | spawn | " \
-	"attach | detach | open | close | pause | unpause | stats | major | " \
+	"attach | detach | open | close | pause | unpause | resize | stats | major | " \
 	"check | recover }\n"
 
 static const char *const tapctl_verbs[] = {
 	"list", "allocate", "free", "create", "destroy", "spawn", "attach",
-	"detach", "open", "close", "pause", "unpause", "stats", "major",
-	"check", "recover",
+	"detach", "open", "close", "pause", "unpause", "resize", "stats",
+	"major", "check", "recover",
 };
 
 /* Tests run in their own folder. */
@@ -44,10 +44,10 @@ static void tapctl_program(void **state)
 	assert_ptr_equal(strstr(f->out, COMMANDS), f->out);
 	assert_int_equal(RUN(f, "--version"), 0);
 	assert_ptr_equal(strstr(f->out, "tap-ctl "), f->out);
-	assert_int_equal(RUN(f, "resize", "-m", "0"), EINVAL);
+	assert_int_equal(RUN(f, "shrink", "-m", "0"), EINVAL);
 	assert_string_equal(f->out, "");
 	assert_string_equal(f->err,
-			    "tap-ctl: resize: unknown command\n" COMMANDS);
+			    "tap-ctl: shrink: unknown command\n" COMMANDS);
 	assert_int_equal(RUN(f, "-x", "list"), EINVAL);
 	assert_string_equal(f->out, "");
 }
@@ -102,6 +102,12 @@ static void tapctl_usage(void **state)
 	tapctl_bad(f, "-m : not a minor number", "list", "-m", "", NULL, NULL);
 	tapctl_bad(f, "-t 65536: not a number of seconds, valid range 1..65535",
 		   "create", "-a", "vhd:/x", "-t", "65536");
+	tapctl_bad(f, "-s 0: not a number of MiB, valid range 1..2147483647",
+		   "resize", "-s", "0", NULL, NULL);
+	tapctl_bad(f, "-s 1G: not a number of MiB", "resize", "-s", "1G",
+		   NULL, NULL);
+	tapctl_bad(f, "resize: -m is missing", "resize", "-p", "1", NULL,
+		   NULL);
 	tapctl_bad(f, "-a /x: not of the form type:path", "create", "-a", "/x",
 		   NULL, NULL);
 	tapctl_bad(f, "-a :/x: not of the form type:path", "create", "-a",

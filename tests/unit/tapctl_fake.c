@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "tapctl_fake.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -97,6 +98,19 @@ void tapctl_tap(struct tapctl_fake *f, int minor, const char *name,
 		    !strcmp(state, "no-disk") ? "none" : "direct");
 	tapctl_attr(f, minor, "task", "%d", task);
 	tapctl_attr(f, minor, "remove", "%s", "");
+}
+
+void tapctl_disk(struct tapctl_fake *f, int minor, uint64_t sectors, bool ro)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/sys/dev/block/252:%d", f->root,
+		 minor);
+	tap_mkdirs(path, 0755);
+	snprintf(path, sizeof(path), "sys/dev/block/252:%d/size", minor);
+	tapctl_write(f, path, "%llu\n", (unsigned long long)sectors);
+	snprintf(path, sizeof(path), "sys/dev/block/252:%d/ro", minor);
+	tapctl_write(f, path, "%d\n", ro);
 }
 
 /* What the kernel does for the control node. */
@@ -334,6 +348,34 @@ static int tapctl_attach(struct tapctl_daemon *d, int minor)
 	return 0;
 }
 
+/* Resume: the kernel is told that the image is larger. */
+static void tapctl_grow(struct tapctl_daemon *d, const struct tapctl_disk *disk)
+{
+	const char *path = strchr(disk->path, ':');
+	uint64_t size, footer;
+	struct stat st;
+	char name[64];
+	int fd;
+
+	snprintf(name, sizeof(name), "sys/dev/block/252:%d/size", disk->minor);
+	if (!path || !tapctl_exists(&d->f, name) ||
+	    tapctl_exists(&d->f, "fail.GROW"))
+		return;
+	fd = open(path + 1, O_RDONLY);
+	if (fd < 0 || fstat(fd, &st))
+		abort();
+	size = st.st_size;
+	/* The size is in the footer of a VHD. */
+	if (!strncmp(disk->path, "vhd:", 4)) {
+		if (pread(fd, &footer, 8, st.st_size - 512 + 48) != 8)
+			abort();
+		size = be64toh(footer);
+	}
+	close(fd);
+	if (size / 512 > strtoull(tapctl_read(&d->f, name), NULL, 10))
+		tapctl_disk(&d->f, disk->minor, size / 512, false);
+}
+
 static int tapctl_do(struct tapctl_daemon *d, struct td_ctl_msg *msg)
 {
 	struct tapctl_disk *disk = tapctl_find(d, msg->cookie);
@@ -357,6 +399,7 @@ static int tapctl_do(struct tapctl_daemon *d, struct td_ctl_msg *msg)
 		if (p->path[0])
 			snprintf(disk->path, sizeof(disk->path), "%.255s",
 				 p->path);
+		tapctl_grow(d, disk);
 		break;
 	case TD_CTL_CLOSE:
 	case TD_CTL_FORCE_SHUTDOWN:

@@ -6,13 +6,15 @@
  * A fake tapdisk is the test program itself, started again with the folder in
  * the environment, so that tap-ctl can spawn it. It logs each request to
  * "log" and plays the kernel's part in sysfs: attach sets task, open sets
- * name and state. What it does wrong is told by files: "fail.ATTACH" and so
- * on hold the errno to refuse that request with.
+ * name and state, resume the size of the disk if the image is larger. What it
+ * does wrong is told by files: "fail.ATTACH" and so on hold the errno to refuse
+ * that request with; if there is "fail.GROW", the size stays.
  */
 #ifndef TAPCTL_FAKE_H
 #define TAPCTL_FAKE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "tap-ctl/tap_ctl.h"
@@ -59,6 +61,9 @@ bool tapctl_alive(pid_t pid);
 /* A tap as the kernel shows it; task 0: none. */
 void tapctl_tap(struct tapctl_fake *f, int minor, const char *name,
 		const char *state, int task);
+
+/* The disk of a tap as the kernel shows it, so many sectors of 512 bytes. */
+void tapctl_disk(struct tapctl_fake *f, int minor, uint64_t sectors, bool ro);
 
 void tapctl_write(struct tapctl_fake *f, const char *name, const char *fmt,
 		  ...) __attribute__((format(printf, 3, 4)));

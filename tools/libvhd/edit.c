@@ -19,7 +19,7 @@ static int vhd_edit_failed(const struct vhd_image *image, int ret)
 		       strerror(-ret));
 }
 
-static int vhd_journal_name(const char *path, char *name)
+int vhd_journal_name(const char *path, char *name)
 {
 	char real[PATH_MAX];
 

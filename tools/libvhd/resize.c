@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -393,4 +394,26 @@ int vhd_resize(const struct vhd_ctx *ctx, const char *path, uint64_t size,
 		ret = vhd_resize_journal(image, size, journal);
 	vhd_close(image);
 	return ret || fixed || !journal ? ret : vhd_resize_cut(ctx, path);
+}
+
+int vhd_grow(const struct vhd_ctx *ctx, const char *path, uint64_t size)
+{
+	struct vhd_image *image;
+	char journal[PATH_MAX];
+	bool fast;
+	int ret;
+
+	ret = vhd_edit_open(ctx, path, 0, &image);
+	if (ret)
+		return ret;
+	if (size < image->size)
+		ret = vhd_msg(ctx, -EINVAL,
+			      "%s: size is %" PRIu64 ", must be at least %" PRIu64 ", which it has",
+			      path, size, image->size);
+	else
+		ret = vhd_journal_name(path, journal);
+	fast = image->footer.type != VHD_TYPE_FIXED && size <= VHD_DISK_MAX &&
+	       vhd_round_up(size, image->header.block_size) <= vhd_room(image);
+	vhd_close(image);
+	return ret ? ret : vhd_resize(ctx, path, size, fast ? NULL : journal);
 }

@@ -422,6 +422,19 @@ int vhd_repair(const struct vhd_ctx *ctx, const char *path, bool backup);
  */
 int vhd_resize(const struct vhd_ctx *ctx, const char *path, uint64_t size,
 	       const char *journal);
+/**
+ * vhd_grow() - make the disk larger in the fastest way there is
+ * @ctx: messages
+ * @path: the image
+ * @size: in bytes, rounded up to whole blocks
+ *
+ * Only the footers change if the metadata has room, else all of it does under
+ * a journal beside the image.
+ *
+ * Return: 0; -EINVAL: it is larger than that; -EFBIG: more than 2040 GiB; or
+ * another -errno, and the image is as it was.
+ */
+int vhd_grow(const struct vhd_ctx *ctx, const char *path, uint64_t size);
 /* Undo what was interrupted and remove the journal. */
 int vhd_revert(const struct vhd_ctx *ctx, const char *path,
 	       const char *journal);

@@ -83,6 +83,8 @@ int vhd_block_start(const struct vhd_image *image, uint64_t off,
 		    uint32_t *start);
 
 /* edit.c */
+/* The journal of an image for which nobody names one, in PATH_MAX bytes. */
+int vhd_journal_name(const char *path, char *name);
 /* Open to change it; what a journal beside it tells of is undone first. */
 int vhd_edit_open(const struct vhd_ctx *ctx, const char *path,
 		  unsigned int flags, struct vhd_image **image);

@@ -154,6 +154,11 @@ static int tap_cli_unpause(const struct tap_env *env, const struct tap_opts *o)
 	return tap_image_unpause(env, o->pid, o->minor, o);
 }
 
+static int tap_cli_resize(const struct tap_env *env, const struct tap_opts *o)
+{
+	return tap_resize(env, o);
+}
+
 static int tap_cli_stats(const struct tap_env *env, const struct tap_opts *o)
 {
 	struct json_object *obj;
@@ -280,6 +285,12 @@ static const struct tap_verb tap_verbs[] = {
 	  "  -a args    open this image instead: its type, a colon, its path\n"
 	  "  -2 image   with this mirror: its type, a colon, its path\n",
 	  tap_cli_unpause },
+	{ "resize", "p:m:s:t:", "pm", false, "-p pid -m minor [-s MiB] [-t sec]",
+	  "Make a disk larger while it is in use.\n"
+	  TAP_HELP_TAP
+	  "  -s MiB     let the image grow to this size (default: it has grown)\n"
+	  "  -t sec     seconds to wait for the requests (default: 120)\n",
+	  tap_cli_resize },
 	{ "stats", "p:m:", "pm", true, "-p pid -m minor [--json]",
 	  "Print statistics.\n"
 	  TAP_HELP_TAP
@@ -412,6 +423,9 @@ static int tap_cli_option(const struct tap_verb *v, int c, struct tap_opts *o)
 		o->flags |= TD_CTL_SECONDARY;
 		return tap_cli_image(c, optarg, &o->secondary);
 	case 's':
+		if (v->run == tap_cli_resize)
+			return tap_cli_number(c, "number of MiB", 1, INT_MAX,
+					      &o->size);
 		o->flags |= TD_CTL_STANDBY;
 		return 0;
 	case 'b':

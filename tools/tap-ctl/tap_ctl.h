@@ -59,6 +59,7 @@ extern const struct tap_env tap_env_default;
  * @minor: -m or -1
  * @timeout: -t in seconds or -1
  * @parent: -e or -1
+ * @size: -s of resize in MiB, or 0
  * @flags: TD_CTL_RDONLY..
  * @args: -a, "type:path"
  * @device: -d
@@ -75,6 +76,7 @@ struct tap_opts {
 	int minor;
 	int timeout;
 	int parent;
+	int size;
 	unsigned int flags;
 	const char *args;
 	const char *device;
@@ -121,6 +123,8 @@ int tap_sysfs_minors(const struct tap_env *env, int **minors);
 int tap_sysfs_read(const struct tap_env *env, int minor, struct tap_sysfs *tap);
 /* Return: 1 if the disk of the tap is read-only, else 0. */
 int tap_sysfs_ro(const struct tap_env *env, int minor);
+/* Size of the disk of the tap in bytes. */
+int tap_sysfs_size(const struct tap_env *env, int minor, uint64_t *size);
 /* Take away the disk of a tap that no process serves. */
 int tap_sysfs_remove(const struct tap_env *env, int minor);
 /* Return: descriptor that holds the lock of the tap, or -errno. */
@@ -257,6 +261,11 @@ int tap_create(const struct tap_env *env, const struct tap_opts *o,
 int tap_destroy(const struct tap_env *env, int pid, int minor, int timeout);
 int tap_recover(const struct tap_env *env, int minor);
 int tap_recover_all(const struct tap_env *env);
+
+/* tap_resize.c */
+
+/* Make the disk of @o->minor larger while it is in use. */
+int tap_resize(const struct tap_env *env, const struct tap_opts *o);
 
 /* tap_cli.c */
 

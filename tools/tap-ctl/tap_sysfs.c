@@ -52,17 +52,45 @@ int tap_sysfs_read(const struct tap_env *env, int minor, struct tap_sysfs *tap)
 	return 0;
 }
 
-int tap_sysfs_ro(const struct tap_env *env, int minor)
+/* An attribute of the disk of a tap. Return: length or -errno. No message. */
+static int tap_sysfs_disk(const struct tap_env *env, int minor,
+			  const char *attr, char *buf, size_t size)
 {
-	char path[PATH_MAX], ro[4];
+	char path[PATH_MAX];
 	int number;
 
 	number = tap_dev_major(env, false);
 	if (number < 0)
-		return 0;
-	snprintf(path, sizeof(path), "%s/dev/block/%d:%d/ro", env->sysfs,
-		 number, minor);
-	return tap_read_file(path, ro, sizeof(ro)) > 0 && ro[0] == '1';
+		return number;
+	snprintf(path, sizeof(path), "%s/dev/block/%d:%d/%s", env->sysfs,
+		 number, minor, attr);
+	return tap_read_file(path, buf, size);
+}
+
+int tap_sysfs_ro(const struct tap_env *env, int minor)
+{
+	char ro[4];
+
+	return tap_sysfs_disk(env, minor, "ro", ro, sizeof(ro)) > 0 &&
+	       ro[0] == '1';
+}
+
+int tap_sysfs_size(const struct tap_env *env, int minor, uint64_t *size)
+{
+	unsigned long long sectors;
+	char text[32];
+	int err;
+
+	err = tap_sysfs_disk(env, minor, "size", text, sizeof(text));
+	if (err >= 0)
+		err = sscanf(text, "%llu", &sectors) == 1 ? 0 : -EINVAL;
+	if (err) {
+		td_err("minor %d: no size of its disk in sysfs: %s", minor,
+		       strerror(-err));
+		return err;
+	}
+	*size = sectors * 512;
+	return 0;
 }
 
 int tap_sysfs_remove(const struct tap_env *env, int minor)
