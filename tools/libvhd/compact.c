@@ -45,7 +45,6 @@ static int vhd_read_data(const struct vhd_image *image, uint64_t sector,
 {
 	uint8_t have[VHD_CHUNK / 8] = { 0 };
 
-	memset(buf, 0, (size_t)nr * VHD_SECTOR);
 	return vhd_layers_read(image, NULL, sector, nr, buf, have);
 }
 

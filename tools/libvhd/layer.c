@@ -91,8 +91,11 @@ static int vhd_piece_read(const struct vhd_image *image, uint64_t off,
 			i++;
 			continue;
 		}
-		if (!vhd_is_hole(image->fd, off + (uint64_t)i * VHD_SECTOR,
-				 (uint64_t)run * VHD_SECTOR)) {
+		if (vhd_is_hole(image->fd, off + (uint64_t)i * VHD_SECTOR,
+				(uint64_t)run * VHD_SECTOR)) {
+			memset(buf + (size_t)(first + i) * VHD_SECTOR, 0,
+			       (size_t)run * VHD_SECTOR);
+		} else {
 			ret = vhd_pread(image->fd, buf + (size_t)(first + i) *
 					VHD_SECTOR, (size_t)run * VHD_SECTOR,
 					off + (uint64_t)i * VHD_SECTOR);
@@ -148,12 +151,19 @@ int vhd_layers_read(const struct vhd_image *image,
 		    const struct vhd_image *stop, uint64_t sector, uint32_t nr,
 		    uint8_t *buf, uint8_t *have)
 {
+	uint32_t i, run;
 	int ret = 0;
 
 	for (; image != stop && !ret; image = image->parent) {
 		if (vhd_bits_full(have, nr))
 			break;
 		ret = vhd_layer_read(image, sector, nr, buf, have);
+	}
+	for (i = 0; i < nr; i += run) {
+		i += vhd_bits_run(have, i, nr, true);
+		run = vhd_bits_run(have, i, nr, false);
+		memset(buf + (size_t)i * VHD_SECTOR, 0,
+		       (size_t)run * VHD_SECTOR);
 	}
 	return ret;
 }
@@ -185,7 +195,6 @@ int vhd_read(const struct vhd_image *chain, uint64_t sector, uint32_t nr,
 			       "%s: sectors %" PRIu64 " to %" PRIu64 " must be below %" PRIu64,
 			       chain->path, sector, sector + nr - 1,
 			       chain->sectors);
-	memset(buf, 0, (size_t)nr * VHD_SECTOR);
 	for (; nr && !ret; nr -= len, sector += len) {
 		len = nr < VHD_CHUNK ? nr : VHD_CHUNK;
 		memset(have, 0, sizeof(have));

@@ -51,7 +51,6 @@ static int vhd_merge(struct vhd_target *t, const struct vhd_image *from,
 		     from->sectors - sector : VHD_CHUNK;
 		if (!vhd_layers_have(from, stop, sector, nr))
 			continue;
-		memset(buf, 0, VHD_BLOCK_SIZE);
 		memset(have, 0, sizeof(have));
 		ret = vhd_layers_read(from, stop, sector, nr, buf, have);
 		if (!ret)
@@ -392,9 +391,10 @@ static int vhd_fill_chunk(struct vhd_target *t, const struct vhd_fill *spec,
 
 	if (vhd_fill_full(t->image, sector, nr, spec->empty))
 		return 0;
-	memset(buf, 0, VHD_BLOCK_SIZE);
 	memset(have, 0, sizeof(have));
-	if (!spec->empty)
+	if (spec->empty)
+		memset(buf, 0, VHD_BLOCK_SIZE);
+	else
 		ret = vhd_layers_read(t->image, NULL, sector, nr, buf, have);
 	memset(have, spec->empty ? 0 : 0xff, sizeof(have));
 	return ret ? ret : vhd_target_put(t, sector, nr, buf, have);

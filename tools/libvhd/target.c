@@ -163,6 +163,20 @@ static bool vhd_punch(struct vhd_target *t, uint64_t off, size_t len)
 				      FALLOC_FL_KEEP_SIZE, off, len);
 }
 
+/*
+ * The disk begins at once, while we fetch what comes next, and not when we
+ * wait for it at the end. A hint: it orders nothing.
+ */
+static int vhd_target_write(const struct vhd_target *t, const uint8_t *buf,
+			    size_t len, uint64_t off)
+{
+	int ret = vhd_pwrite(t->image->fd, buf, len, off);
+
+	if (!ret && len >= VHD_SPARSE)
+		sync_file_range(t->image->fd, off, len, SYNC_FILE_RANGE_WRITE);
+	return ret;
+}
+
 /* @hole: there is nothing but zeros in the file there. */
 static int vhd_target_data(struct vhd_target *t, const uint8_t *buf,
 			   size_t len, uint64_t off, bool hole)
@@ -175,7 +189,7 @@ static int vhd_target_data(struct vhd_target *t, const uint8_t *buf,
 		n = len - run < VHD_SPARSE ? len - run : VHD_SPARSE;
 		if (t->sparse && vhd_is_zero(buf + run, n) &&
 		    (hole || vhd_punch(t, off + run, n))) {
-			ret = vhd_pwrite(image->fd, buf, run, off);
+			ret = vhd_target_write(t, buf, run, off);
 			buf += run + n;
 			off += run + n;
 			len -= run + n;
@@ -185,7 +199,7 @@ static int vhd_target_data(struct vhd_target *t, const uint8_t *buf,
 		}
 	}
 	if (!ret)
-		ret = vhd_pwrite(image->fd, buf, run, off);
+		ret = vhd_target_write(t, buf, run, off);
 	return ret ? vhd_msg(&image->ctx, ret, "%s: cannot write at %" PRIu64 ": %s",
 			     image->path, off, strerror(-ret)) : 0;
 }

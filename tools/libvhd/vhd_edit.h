@@ -37,8 +37,8 @@ bool vhd_layer_has(const struct vhd_image *image, uint64_t sector,
 		   uint32_t nr);
 /*
  * What the images from @image to before @stop have of @nr (<= VHD_CHUNK)
- * sectors. Sectors whose bit in @have is clear are read into @buf, which is
- * zeros there, and their bits are set.
+ * sectors. Sectors whose bit in @have is clear are read into @buf, and their
+ * bits are set; what none of them has is made zeros.
  */
 int vhd_layers_read(const struct vhd_image *image,
 		    const struct vhd_image *stop, uint64_t sector, uint32_t nr,
