@@ -24,6 +24,7 @@
 	tapctl_run(f, "resize", "-p", pid, "-m", "0", __VA_ARGS__, NULL)
 
 static char pid[16];
+static char folder[96];
 static char file[128];
 
 /* A tapdisk that serves an image of SIZE as minor 0. */
@@ -32,7 +33,9 @@ static void resize_up(struct tapctl_fake *f, const char *type,
 {
 	char name[160];
 
-	snprintf(file, sizeof(file), "%s/image", f->root);
+	snprintf(folder, sizeof(folder), "%s/images", f->root);
+	assert_int_equal(mkdir(folder, 0700), 0);
+	snprintf(file, sizeof(file), "%s/image", folder);
 	snprintf(name, sizeof(name), "%s:%s", type, path ? path : file);
 	tapctl_tap(f, 0, name, "running", 0);
 	tapctl_disk(f, 0, SIZE / 512, false);
@@ -89,7 +92,7 @@ static void resize_done(struct tapctl_fake *f, uint64_t size)
 	assert_string_equal(tapctl_read(f, "log"), PAUSE_RESUME);
 	assert_int_equal(resize_disk(f), size);
 	assert_false(tapctl_exists(f, "run/tap0.opened"));
-	assert_false(tapctl_exists(f, "image.journal"));
+	assert_false(tapctl_exists(f, "images/image.journal"));
 }
 
 /* Nothing was done, nobody noticed. */
@@ -116,17 +119,22 @@ static void resize_vhd_journal(void **state)
 static void resize_vhd_fast(void **state)
 {
 	struct tapctl_fake *f = *state;
+	const struct timespec old[2] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
 	struct stat before, after;
 	uint32_t max_bat;
 
 	resize_vhd(f, 4096 * MIB);
 	assert_int_equal(stat(file, &before), 0);
+	assert_int_equal(utimensat(AT_FDCWD, folder, old, 0), 0);
 	assert_int_equal(RESIZE(f, "-s", "1000", "-t", "60"), 0);
 	resize_done(f, 1000 * MIB);
 	assert_int_equal(resize_vhd_size(&max_bat), 1000 * MIB);
 	assert_int_equal(max_bat, 2048);
 	assert_int_equal(stat(file, &after), 0);
 	assert_int_equal(before.st_size, after.st_size);
+	/* There was no journal beside it. */
+	assert_int_equal(stat(folder, &after), 0);
+	assert_int_equal(after.st_mtime, 1);
 }
 
 static void resize_raw_file(void **state)
