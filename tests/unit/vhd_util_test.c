@@ -95,6 +95,11 @@ static void test_bad_use(void **state)
 	vcli_says("create -n a.vhd -s -1", 2, "-s is -1, must be");
 	vcli_says("create -n a.vhd -s 1x", 2, "-s is 1x, must be");
 	vcli_says("create -n a.vhd -s 2088961", 2, "must be 1 to 2088960");
+	vcli_says("create -n a.vhd -s 2088961", 2, "at most 2040 GiB, because");
+	vcli_says("create -n a.vhd -s 1 -S 2088961", 2,
+		  "at most 2040 GiB, because");
+	vcli_says("snapshot -n a.vhd -p b.vhd -S 2088961", 2,
+		  "at most 2040 GiB, because");
 	vcli_says("create -n a.vhd -s 10 -S 9", 2, "-S is 9, must be -s (10)");
 	vcli_says("create -n a.vhd -s 10 b", 2, "unknown argument b");
 	vcli_says("create -n a.vhd -z", 2, "usage: vhd-util create");

@@ -57,9 +57,8 @@ int vu_resize(const struct vu_args *args)
 
 	if (!args->opt['j'] == !args->opt['f'])
 		return vu_wrong(args, "one of -j and -f must be there");
-	if (vu_number(args, 's', 1, VHD_DISK_MAX_MB, VU_MB, &size))
-		return vu_wrong(args,
-				"a disk has at most 2040 GiB, because the block table has 32-bit sector numbers");
+	if (vu_disk_size(args, 's', &size))
+		return VU_USAGE;
 	return vu_status(vhd_resize(&vu_ctx, args->opt['n'], size,
 				    args->opt['j']));
 }

@@ -60,6 +60,14 @@ int vu_number(const struct vu_args *args, char letter, uint64_t min,
 	return 0;
 }
 
+int vu_disk_size(const struct vu_args *args, char letter, uint64_t *size)
+{
+	if (!vu_number(args, letter, 1, VHD_DISK_MAX_MB, VU_MB, size))
+		return 0;
+	return vu_wrong(args,
+			"a disk has at most 2040 GiB, because the block table has 32-bit sector numbers");
+}
+
 int vu_status(int error)
 {
 	return error ? VU_FAILED : 0;

@@ -7,8 +7,7 @@
 /* -S: the size to reserve metadata for. */
 static int vu_size_max(const struct vu_args *args, struct vhd_create *spec)
 {
-	return vu_number(args, 'S', 1, VHD_DISK_MAX_MB, VU_MB,
-			 &spec->size_max);
+	return vu_disk_size(args, 'S', &spec->size_max);
 }
 
 int vu_create(const struct vu_args *args)
@@ -18,8 +17,7 @@ int vu_create(const struct vu_args *args)
 		.fixed = args->opt['r'],
 	};
 
-	if (vu_number(args, 's', 1, VHD_DISK_MAX_MB, VU_MB, &spec.size) ||
-	    vu_size_max(args, &spec))
+	if (vu_disk_size(args, 's', &spec.size) || vu_size_max(args, &spec))
 		return VU_USAGE;
 	if (spec.size_max && spec.size_max < spec.size)
 		return vu_wrong(args,

@@ -72,6 +72,8 @@ int vu_wrong(const struct vu_args *args, const char *fmt, ...)
  */
 int vu_number(const struct vu_args *args, char letter, uint64_t min,
 	      uint64_t max, uint64_t unit, uint64_t *value);
+/* The same for the size of a disk in MB, and tells why there is a limit. */
+int vu_disk_size(const struct vu_args *args, char letter, uint64_t *size);
 int vu_status(int error);
 
 /**
