@@ -11,8 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api.h"
 #include "eng_private.h"
-#include "libvhd.h"
 
 /**
  * struct vhd_disk_req - a request; there is one at a time
@@ -314,34 +314,15 @@ int vhd_disk_where(struct vhd_disk *disk, uint64_t sector, uint32_t nr,
 	return r.where;
 }
 
-static struct vhd_ctx vhd_disk_ctx(const struct vhd_messages *msg,
-				   unsigned int flags)
-{
-	return (struct vhd_ctx) {
-		.message = msg ? msg->message : NULL,
-		.opaque = msg ? msg->opaque : NULL,
-		.parent_dirs = flags & VHD_DISK_ANY_PARENT ? "/" : NULL,
-	};
-}
-
-static int vhd_disk_flags(const struct vhd_ctx *ctx, const char *path,
-			  unsigned int flags, unsigned int allowed)
-{
-	if (!(flags & ~allowed))
-		return 0;
-	return vhd_msg(ctx, -EINVAL, "%s: flags are 0x%x, must be of 0x%x",
-		       path, flags, allowed);
-}
-
 int vhd_disk_open(const char *path, unsigned int flags,
 		  const struct vhd_messages *msg, struct vhd_disk **result)
 {
-	const struct vhd_ctx ctx = vhd_disk_ctx(msg, flags);
+	const struct vhd_ctx ctx = vhd_api_ctx(msg, flags & VHD_DISK_ANY_PARENT);
 	struct vhd_disk *disk;
 	int ret;
 
-	ret = vhd_disk_flags(&ctx, path, flags, VHD_DISK_RDONLY |
-			     VHD_DISK_LEAF_ONLY | VHD_DISK_ANY_PARENT);
+	ret = vhd_api_flags(&ctx, path, flags, VHD_DISK_RDONLY |
+			    VHD_DISK_LEAF_ONLY | VHD_DISK_ANY_PARENT);
 	if (ret)
 		return ret;
 	disk = calloc(1, sizeof(*disk));
@@ -385,37 +366,4 @@ const char *vhd_disk_image_path(const struct vhd_disk *disk,
 	while (image && index--)
 		image = image->parent;
 	return image ? image->path : NULL;
-}
-
-int vhd_disk_create(const char *path, uint64_t sectors, const char *parent,
-		    unsigned int flags, const struct vhd_messages *msg)
-{
-	const struct vhd_ctx ctx = vhd_disk_ctx(msg, VHD_DISK_ANY_PARENT);
-	const struct vhd_create spec = {
-		.path = path,
-		.size = sectors > VHD_DISK_MAX / VHD_SECTOR ? VHD_DISK_MAX + 1 :
-			sectors * VHD_SECTOR,
-		.fixed = flags & VHD_DISK_FIXED,
-		.parent = parent,
-		.parent_raw = flags & VHD_DISK_RAW_PARENT,
-		.keep_empty = true,
-	};
-	int ret;
-
-	ret = vhd_disk_flags(&ctx, path, flags,
-			     parent ? VHD_DISK_RAW_PARENT : VHD_DISK_FIXED);
-	return ret ? ret : vhd_create(&ctx, &spec);
-}
-
-int vhd_disk_check(const char *path, unsigned int flags,
-		   const struct vhd_messages *msg)
-{
-	const struct vhd_ctx ctx = vhd_disk_ctx(msg, flags);
-	int ret;
-
-	ret = vhd_disk_flags(&ctx, path, flags, VHD_DISK_LEAF_ONLY |
-			     VHD_DISK_ANY_PARENT);
-	return ret ? ret : vhd_check(&ctx, path, 0, VHD_CHECK_BITMAPS |
-				     (flags & VHD_DISK_LEAF_ONLY ? 0 :
-				      VHD_CHECK_PARENTS), NULL);
 }

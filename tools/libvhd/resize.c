@@ -77,8 +77,7 @@ static int vhd_hide_tail(struct vhd_image *image)
 	return ret ? vhd_resize_failed(image, ret) : 0;
 }
 
-/* The size up to which the metadata has room. */
-static uint64_t vhd_room(const struct vhd_image *image)
+uint64_t vhd_room(const struct vhd_image *image)
 {
 	uint64_t room = (uint64_t)image->header.max_bat *
 			image->header.block_size;

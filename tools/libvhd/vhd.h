@@ -435,6 +435,8 @@ int vhd_resize(const struct vhd_ctx *ctx, const char *path, uint64_t size,
  * another -errno, and the image is as it was.
  */
 int vhd_grow(const struct vhd_ctx *ctx, const char *path, uint64_t size);
+/* The size in bytes up to which the metadata has room. */
+uint64_t vhd_room(const struct vhd_image *image);
 /* Undo what was interrupted and remove the journal. */
 int vhd_revert(const struct vhd_ctx *ctx, const char *path,
 	       const char *journal);

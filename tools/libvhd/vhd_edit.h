@@ -88,6 +88,8 @@ int vhd_journal_name(const char *path, char *name);
 /* Open to change it; what a journal beside it tells of is undone first. */
 int vhd_edit_open(const struct vhd_ctx *ctx, const char *path,
 		  unsigned int flags, struct vhd_image **image);
+/* The journal that vhd_edit_open() looks for; @name has PATH_MAX bytes. */
+int vhd_journal_name(const char *path, char *name);
 /* A batmap that is not to be trusted: begin again with an empty one. */
 void vhd_batmap_renew(struct vhd_image *image);
 /* New footers, at the places of the old ones; durable when it returns. */
