@@ -8,7 +8,7 @@ turns=10
 [ -z "${note_long:-}" ] || turns=50
 must vhd-util create -n /data/load.vhd -s 128
 must vhd-util create -n /data/hot.vhd -s 64
-guest_config g1 type=pvh -- "$(tap_disk xvda vhd:/data/load.vhd)"
+guest_config g1 type=pv -- "$(tap_disk xvda vhd:/data/load.vhd)"
 guest_boot g1
 guest_must g1 90 'setsid fio --name=l --filename=/dev/xvda --size=32m --bs=16k \
 	--rw=randwrite --verify=crc32c --direct=1 --ioengine=libaio --iodepth=4 \

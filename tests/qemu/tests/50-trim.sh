@@ -6,7 +6,7 @@
 
 must vhd-util create -n /data/trim.vhd -s 256
 truncate -s 256M /data/trim.img
-guest_config g1 type=pvh -- "$(tap_disk xvda vhd:/data/trim.vhd)" \
+guest_config g1 type=pv -- "$(tap_disk xvda vhd:/data/trim.vhd)" \
 	"$(tap_disk xvdb aio:/data/trim.img)"
 guest_boot g1
 guest_must g1 200 'set -e; for d in a b; do
