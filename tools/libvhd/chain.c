@@ -16,6 +16,9 @@
  * Names are tried in the order W2RU, W2KU, MACX, file name; the first that
  * leads to the parent is taken. Relative ones start from the folder of the
  * child. Names with a drive letter mean nothing here.
+ *
+ * A parent that something is being merged into grows and is cut now and then,
+ * and may look bad to who opens it in that moment. The next name looks again.
  */
 #include <errno.h>
 #include <fcntl.h>

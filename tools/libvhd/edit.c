@@ -187,8 +187,10 @@ static uint64_t vhd_locators_place(const struct vhd_image *image,
 	return end;
 }
 
+/* Write header and locators where @h has them; @header: where that goes. */
 static int vhd_parent_write(struct vhd_image *image,
-			    const struct vhd_header *h, const char *locator)
+			    const struct vhd_header *h, const char *locator,
+			    uint64_t header)
 {
 	uint8_t buf[VHD_HEADER_SIZE];
 	unsigned int i;
@@ -203,42 +205,86 @@ static int vhd_parent_write(struct vhd_image *image,
 	}
 	vhd_header_build(h, buf);
 	if (!ret)
-		ret = vhd_pwrite(image->fd, buf, sizeof(buf),
-				 image->footer.data_offset);
-	return ret ? vhd_edit_failed(image, ret) : 0;
+		ret = vhd_pwrite(image->fd, buf, sizeof(buf), header);
+	return !ret && fdatasync(image->fd) ? -errno : ret;
+}
+
+/* The copy at 0, which counts while there is no footer at the end. */
+static int vhd_copy_write(struct vhd_image *image, uint64_t header)
+{
+	struct vhd_footer footer = image->footer;
+	uint8_t buf[VHD_FOOTER_SIZE];
+	int ret;
+
+	footer.data_offset = header;
+	vhd_footer_build(&footer, buf);
+	ret = vhd_pwrite(image->fd, buf, sizeof(buf), 0);
+	return !ret && fdatasync(image->fd) ? -errno : ret;
+}
+
+/*
+ * Header and locators do not fit into one sector, so they are not written over
+ * while they count. A second set goes behind the end of the file, which then
+ * has no footer there: the copy at 0 counts, and it is one sector that says
+ * where the header is. It points to the second set while the first one is
+ * written, and then to that again. At each step the image opens, and has its
+ * old parent or the new one.
+ */
+static int vhd_parent_switch(struct vhd_image *image,
+			     const struct vhd_header *h, const char *locator,
+			     uint64_t second)
+{
+	uint64_t first = image->footer.data_offset;
+	struct vhd_header other = *h;
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < VHD_LOCATORS_USED; i++)
+		other.loc[i].data_offset = second + VHD_HEADER_SIZE +
+					   (uint64_t)i * VHD_SECTOR;
+	ret = vhd_copy_write(image, first);
+	if (!ret)
+		ret = vhd_parent_write(image, &other, locator, second);
+	if (ret) {
+		/* The old footer is at the end again. */
+		if (ftruncate(image->fd, image->file_size))
+			vhd_edit_failed(image, -errno);
+		return ret;
+	}
+	ret = vhd_copy_write(image, second);
+	if (!ret)
+		ret = vhd_parent_write(image, h, locator, first);
+	if (!ret)
+		ret = vhd_copy_write(image, first);
+	return ret ? ret : vhd_trim(image);
 }
 
 static int vhd_parent_change(struct vhd_image *image,
-			     const struct vhd_image *parent,
-			     const char *journal)
+			     const struct vhd_image *parent)
 {
 	struct vhd_header h = image->header;
 	char locator[VHD_NAME_MAX];
 	char dir[PATH_MAX];
-	struct vhd_journal j;
-	uint64_t end;
+	uint64_t second;
 	int ret;
 
 	snprintf(dir, sizeof(dir), "%s", image->path);
-	end = vhd_locators_place(image, &h);
+	image->data_end = vhd_locators_place(image, &h);
+	second = vhd_round_up(image->file_size, VHD_SECTOR);
+	if (second < image->data_end)
+		second = image->data_end;
 	ret = vhd_parent_enter(&image->ctx, image->path, dirname(dir), parent,
 			       &h, locator);
-	if (end < image->footer_off)
-		end = vhd_round_up(image->footer_off, VHD_SECTOR);
-	if (!ret)
-		ret = vhd_journal_begin(&j, &image->ctx, journal, image,
-					image->meta_end, end);
 	if (ret)
 		return ret;
-	ret = vhd_parent_write(image, &h, locator);
-	return vhd_journal_end(&j, ret, &image->footer, end);
+	ret = vhd_parent_switch(image, &h, locator, second);
+	return ret ? vhd_edit_failed(image, ret) : 0;
 }
 
 int vhd_set_parent(const struct vhd_ctx *ctx, const char *path,
 		   const char *parent, bool raw)
 {
 	struct vhd_image *image, *p;
-	char journal[PATH_MAX];
 	int ret;
 
 	ret = vhd_edit_open(ctx, path, 0, &image);
@@ -249,11 +295,9 @@ int vhd_set_parent(const struct vhd_ctx *ctx, const char *path,
 			      "%s: footer: type is %u, must be 4 (differencing) to have a parent",
 			      path, image->footer.type);
 	if (!ret)
-		ret = vhd_journal_name(path, journal);
-	if (!ret)
 		ret = vhd_new_parent_open(image, parent, raw, &p);
 	if (!ret) {
-		ret = vhd_parent_change(image, p, journal);
+		ret = vhd_parent_change(image, p);
 		vhd_close(p);
 	}
 	vhd_close(image);

@@ -511,11 +511,13 @@ int vhd_image_load(const struct vhd_ctx *ctx, int fd, const char *path,
 	img->path = strdup(path);
 	if (!img->path)
 		goto err_close;
-	if (flags & VHD_OPEN_LOCK) {
-		ret = vhd_lock(ctx, fd, img->rw, path);
-		if (ret)
-			goto err_close;
-	}
+	if (flags & VHD_OPEN_MERGE)
+		ret = vhd_lock_merge(ctx, fd, path);
+	else
+		ret = flags & VHD_OPEN_LOCK ?
+		      vhd_lock(ctx, fd, img->rw, path) : 0;
+	if (ret)
+		goto err_close;
 	ret = vhd_load_size(img);
 	if (ret)
 		goto err_close;

@@ -9,6 +9,13 @@
  * To coalesce changes only the parent, in the order that target.c promises,
  * and only what the child hides. So the child is good at any time, and if it
  * was interrupted, it is done again from the start, to the same end.
+ *
+ * That is why a guest may run on the chain meanwhile, if the child is not its
+ * leaf: a tapdisk that has the chain open keeps the BAT and bitmaps of the
+ * parent in memory, and knows nothing of what comes into it. All of that is in
+ * the child, so it never looks there. One that opens the chain in between finds
+ * a part of it; the same holds. Other children of the parent would see it, so
+ * there must be none.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vhd_edit.h"
@@ -35,11 +43,43 @@ static bool vhd_layers_have(const struct vhd_image *image,
 	return false;
 }
 
-/* What the images from @from to before @stop have goes into @t. */
+static uint64_t vhd_now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000ULL + ts.tv_nsec / 1000;
+}
+
+/* Wait until @sectors are not too many for the time since @start. */
+static int vhd_merge_pace(const struct vhd_coalesce *spec, uint64_t sectors,
+			  uint64_t start)
+{
+	uint64_t due = start, now;
+
+	if (spec->rate)
+		due += (double)sectors * VHD_SECTOR * 1000000 / spec->rate;
+	for (;;) {
+		if (spec->stop && spec->stop(spec->progress.opaque))
+			return -EINTR;
+		now = vhd_now_us();
+		if (now >= due)
+			return 0;
+		/* In short pieces: nobody wakes us for @stop. */
+		usleep(due - now < 50000 ? due - now : 50000);
+	}
+}
+
+/*
+ * What the images from @from to before @stop have goes into @t; @spec: at
+ * which pace, or NULL.
+ */
 static int vhd_merge(struct vhd_target *t, const struct vhd_image *from,
 		     const struct vhd_image *stop,
-		     const struct vhd_progress *progress)
+		     const struct vhd_progress *progress,
+		     const struct vhd_coalesce *spec)
 {
+	uint64_t start = vhd_now_us();
 	uint8_t have[VHD_CHUNK / 8];
 	uint8_t *buf = malloc(VHD_BLOCK_SIZE);
 	uint64_t sector;
@@ -58,6 +98,8 @@ static int vhd_merge(struct vhd_target *t, const struct vhd_image *from,
 		for (i = 0; i < nr; i++)
 			t->sectors += vhd_test_bit(have, i);
 		vhd_progress_tell(progress, sector, from->sectors);
+		if (!ret && spec)
+			ret = vhd_merge_pace(spec, t->sectors, start);
 	}
 	if (!ret)
 		vhd_progress_tell(progress, from->sectors, from->sectors);
@@ -226,6 +268,28 @@ static int vhd_merge_parent(struct vhd_image *child, const char *name,
 			       flags, parent);
 }
 
+/* Open the one to merge into again, for writing. */
+static int vhd_coalesce_target(const struct vhd_ctx *ctx,
+			       const struct vhd_coalesce *spec,
+			       const struct vhd_image *last,
+			       struct vhd_image *next,
+			       struct vhd_image **target)
+{
+	char path[PATH_MAX];
+	bool raw = next->raw;
+	int ret = 0;
+
+	if (spec->live)
+		ret = vhd_only_child(next, last);
+	snprintf(path, sizeof(path), "%s", next->path);
+	/* The shared lock goes first. */
+	vhd_close(next);
+	return ret ? ret : vhd_open_either(ctx, path, raw, VHD_OPEN_RDWR |
+					   (spec->live ? VHD_OPEN_MERGE :
+							 VHD_OPEN_LOCK),
+					   target);
+}
+
 /*
  * Link the images from the child to before the one to merge into, and open
  * that one for writing. Locks are taken on the way.
@@ -237,23 +301,16 @@ static int vhd_coalesce_open(const struct vhd_ctx *ctx,
 {
 	struct vhd_image *last = child;
 	struct vhd_image *next;
-	char path[PATH_MAX];
 	int depth, ret;
-	bool raw;
 
 	for (depth = 1; depth < VHD_CHAIN_MAX; depth++) {
 		ret = vhd_merge_parent(last, depth == 1 ? spec->parent : NULL,
 				       VHD_OPEN_LOCK, &next);
 		if (ret)
 			return ret;
-		if (!spec->ancestor || vhd_same_file(next, spec->ancestor)) {
-			/* Again, for writing; the shared lock goes first. */
-			snprintf(path, sizeof(path), "%s", next->path);
-			raw = next->raw;
-			vhd_close(next);
-			return vhd_open_either(ctx, path, raw, VHD_OPEN_RDWR |
-					       VHD_OPEN_LOCK, target);
-		}
+		if (!spec->ancestor || vhd_same_file(next, spec->ancestor))
+			return vhd_coalesce_target(ctx, spec, last, next,
+						   target);
 		last->parent = next;
 		last = next;
 	}
@@ -267,6 +324,7 @@ static int vhd_coalesce_into(const struct vhd_ctx *ctx,
 {
 	struct vhd_target *t;
 	struct vhd_image *target;
+	bool stopped;
 	int ret;
 
 	ret = vhd_coalesce_open(ctx, spec, child, &target);
@@ -282,9 +340,12 @@ static int vhd_coalesce_into(const struct vhd_ctx *ctx,
 		ret = vhd_target_reserve(t, vhd_merge_blocks(target, child,
 							     NULL));
 	if (!ret)
-		ret = vhd_merge(t, child, NULL, &spec->progress);
+		ret = vhd_merge(t, child, NULL, &spec->progress, spec);
 	*sectors = t->sectors;
-	return vhd_target_end(t, ret);
+	/* What was merged so far needs not be lost. */
+	stopped = ret == -EINTR;
+	ret = vhd_target_end(t, stopped ? 0 : ret);
+	return !ret && stopped ? -EINTR : ret;
 }
 
 /* A new image like the parent, of what both have. */
@@ -315,7 +376,7 @@ static int vhd_coalesce_out(const struct vhd_ctx *ctx,
 	vhd_close(grand);
 	if (ret)
 		return ret;
-	ret = vhd_merge(part.target, child, NULL, &spec->progress);
+	ret = vhd_merge(part.target, child, NULL, &spec->progress, spec);
 	return vhd_part_end(&part, ret, sectors);
 }
 
@@ -356,7 +417,8 @@ int vhd_copy(const struct vhd_ctx *ctx, const struct vhd_copy *spec)
 	ret = vhd_part_begin(&part, ctx, spec->to,
 			     spec->to_raw ? NULL : &create, from->size);
 	if (!ret) {
-		ret = vhd_merge(part.target, from, NULL, &spec->progress);
+		ret = vhd_merge(part.target, from, NULL, &spec->progress,
+				NULL);
 		ret = vhd_part_end(&part, ret, NULL);
 	}
 	vhd_close(from);

@@ -56,22 +56,23 @@ int vhd_pwrite(int fd, const void *buf, size_t len, uint64_t off)
 	return 0;
 }
 
+/* Locks of images cover the bytes before it; a merge has one at it, too. */
+#define VHD_LOCK_END		(1LL << 62)
+
 /*
  * The lock belongs to the open file description, so I/O that a killed program
  * left in the kernel still holds it until it is through. That is wanted: what
  * we read must be final. It takes moments, so try for a second.
  */
-int vhd_lock(const struct vhd_ctx *ctx, int fd, bool exclusive,
-	     const char *path)
+static int vhd_lock_range(const struct vhd_ctx *ctx, int fd,
+			  const struct flock *range, const char *path)
 {
-	struct flock lock = {
-		.l_type = exclusive ? F_WRLCK : F_RDLCK,
-		.l_whence = SEEK_SET,
-	};
 	const struct timespec pause = { .tv_nsec = 50000000 };
+	struct flock lock;
 	int i;
 
 	for (i = 0; i < 20; i++) {
+		lock = *range;
 		if (!fcntl(fd, F_OFD_SETLK, &lock))
 			return 0;
 		if (errno != EAGAIN && errno != EACCES)
@@ -79,8 +80,41 @@ int vhd_lock(const struct vhd_ctx *ctx, int fd, bool exclusive,
 				       path);
 		nanosleep(&pause, NULL);
 	}
+	return -EBUSY;
+}
+
+int vhd_lock(const struct vhd_ctx *ctx, int fd, bool exclusive,
+	     const char *path)
+{
+	const struct flock lock = {
+		.l_type = exclusive ? F_WRLCK : F_RDLCK,
+		.l_whence = SEEK_SET,
+		.l_len = VHD_LOCK_END,
+	};
+	int ret = vhd_lock_range(ctx, fd, &lock, path);
+
+	if (ret != -EBUSY)
+		return ret;
 	return vhd_msg(ctx, -EBUSY,
 		       "%s: in use: cannot lock it %s, another program has it open%s",
 		       path, exclusive ? "for writing" : "for reading",
 		       exclusive ? "" : " for writing");
+}
+
+int vhd_lock_merge(const struct vhd_ctx *ctx, int fd, const char *path)
+{
+	const struct flock lock = {
+		.l_type = F_WRLCK,
+		.l_whence = SEEK_SET,
+		.l_start = VHD_LOCK_END,
+		.l_len = 1,
+	};
+	int ret = vhd_lock(ctx, fd, false, path);
+
+	if (!ret)
+		ret = vhd_lock_range(ctx, fd, &lock, path);
+	if (ret != -EBUSY)
+		return ret;
+	return vhd_msg(ctx, -EBUSY,
+		       "%s: in use: another program merges into it", path);
 }

@@ -252,6 +252,12 @@ struct vhd_image {
 #define VHD_OPEN_ANY_BAT	0x80
 /* Footer and header only: there is no BAT, and nothing of it was checked. */
 #define VHD_OPEN_HEADERS	0x100
+/*
+ * With VHD_OPEN_RDWR, in place of VHD_OPEN_LOCK: to merge into an image that
+ * is read as a parent meanwhile. Others who want to write or merge are kept
+ * off.
+ */
+#define VHD_OPEN_MERGE		0x200
 
 /**
  * vhd_open() - open an image
@@ -396,7 +402,10 @@ int vhd_set_hidden(const struct vhd_ctx *ctx, const char *path,
 /* -ENOTSUP: the image has no batmap, which the marker is part of. */
 int vhd_set_marker(const struct vhd_ctx *ctx, const char *path,
 		   uint8_t marker);
-/* Make @parent the parent; @raw: it is no VHD. */
+/*
+ * Make @parent the parent; @raw: it is no VHD. If it is interrupted, the image
+ * has the one or the other.
+ */
 int vhd_set_parent(const struct vhd_ctx *ctx, const char *path,
 		   const char *parent, bool raw);
 /* Move the footer so that the file has @size bytes. */
@@ -451,6 +460,12 @@ int vhd_revert(const struct vhd_ctx *ctx, const char *path,
  *	too; NULL: into the parent
  * @output: change no image, make a new one of @path and its parent; or NULL
  * @sparse: zeros become holes
+ * @live: the chain is in use, but neither @path nor its parents are written;
+ *	who reads it sees no difference. Refused with -EBUSY if another image
+ *	in the folder of one of the two has the same parent.
+ * @rate: bytes per second at most, on average; 0: as fast as it goes
+ * @stop: asked now and then, with @opaque of @progress, whether to end with
+ *	-EINTR; what is left can be done at another time; or NULL
  * @progress: how far it has come
  */
 struct vhd_coalesce {
@@ -459,12 +474,29 @@ struct vhd_coalesce {
 	const char *ancestor;
 	const char *output;
 	bool sparse;
+	bool live;
+	uint64_t rate;
+	bool (*stop)(void *opaque);
 	struct vhd_progress progress;
 };
 
 /* @sectors: how many were merged, or NULL. */
 int vhd_coalesce(const struct vhd_ctx *ctx, const struct vhd_coalesce *spec,
 		 uint64_t *sectors);
+
+/**
+ * vhd_children() - find the children of an image
+ * @parent: the image
+ * @folder: where to look
+ * @fn: called for each with its metadata, but for the BAT; not 0: look no
+ *	further
+ * @opaque: for @fn
+ *
+ * Return: what @fn returned last, 0, or -errno.
+ */
+int vhd_children(const struct vhd_image *parent, const char *folder,
+		 int (*fn)(void *opaque, const struct vhd_image *child),
+		 void *opaque);
 
 /**
  * struct vhd_copy - what to copy

@@ -82,6 +82,11 @@ int vhd_bat_write(const struct vhd_image *image, uint32_t first,
 int vhd_block_start(const struct vhd_image *image, uint64_t off,
 		    uint32_t *start);
 
+/* family.c */
+/* -EBUSY: others in the folders of the two are children of @parent, too. */
+int vhd_only_child(const struct vhd_image *parent,
+		   const struct vhd_image *child);
+
 /* edit.c */
 /* The journal of an image for which nobody names one, in PATH_MAX bytes. */
 int vhd_journal_name(const char *path, char *name);

@@ -28,5 +28,7 @@ int vhd_locator_read(const struct vhd_image *image,
 /* Take the lock on an image; waits a moment for I/O of a dead program. */
 int vhd_lock(const struct vhd_ctx *ctx, int fd, bool exclusive,
 	     const char *path);
+/* Of a parent in use, to merge into it; its readers do not mind. */
+int vhd_lock_merge(const struct vhd_ctx *ctx, int fd, const char *path);
 
 #endif /* VHD_PRIVATE_H */
