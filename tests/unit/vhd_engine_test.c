@@ -450,6 +450,125 @@ static void test_few_syncs(void **state)
 }
 
 /* After a clean close the file is as small as it can be, the batmap true. */
+static unsigned int failed_hints;
+
+static int fail_hints(const struct vfake_event *event)
+{
+	if (event->kind != VFAKE_IO || (event->io->op != TD_IO_START &&
+					event->io->op != TD_IO_RESERVE))
+		return 0;
+	failed_hints++;
+	return -EIO;
+}
+
+/* Write @bytes from @off on in pieces of 64 KiB; hints that were given. */
+static unsigned int test_hints(uint64_t off, uint32_t bytes)
+{
+	static uint8_t buf[65536];
+	uint32_t i;
+
+	vfake.starts = 0;
+	vfake.reserves = 0;
+	for (i = 0; i < bytes; i += sizeof(buf)) {
+		memset(buf, 1 + (off + i) / sizeof(buf), sizeof(buf));
+		assert_int_equal(vfake_do(BLKTAP_OP_WRITE,
+					  (off + i) / VHD_SECTOR,
+					  sizeof(buf) / VHD_SECTOR, buf, false),
+				 0);
+	}
+	return vfake.starts + vfake.reserves;
+}
+
+/* A block that comes in order after another one is announced. */
+static void test_stream(void **state)
+{
+	static uint8_t buf[65536], want[65536];
+	unsigned int flags, i;
+
+	(void)state;
+	for (flags = 0; flags <= TD_OPEN_BUFFERED; flags += TD_OPEN_BUFFERED) {
+		vt_create("s.vhd", 32 << 20, false, NULL);
+		assert_int_equal(vfake_open(vt_path("s.vhd"), flags), 0);
+		assert_int_equal(test_hints(0, 6 << 20), 2);
+		if (fcntl(vfake.files[0], F_GETFL) & O_DIRECT)
+			assert_int_equal(vfake.reserves, 2);
+		else
+			assert_int_equal(vfake.starts, 2);
+		/* Not when written again, not elsewhere, not in the middle. */
+		assert_int_equal(test_hints(0, 6 << 20), 0);
+		assert_int_equal(test_hints(20 << 20, 65536), 0);
+		assert_int_equal(test_hints(10 << 20, 65536), 0);
+		assert_int_equal(test_hints((12 << 20) + 65536, 65536), 0);
+		/* It does not matter whether it can be done. */
+		assert_int_equal(test_hints(26 << 20, 65536), 0);
+		vfake.fail = fail_hints;
+		failed_hints = 0;
+		assert_int_equal(test_hints(28 << 20, 65536), 0);
+		assert_int_equal(failed_hints, 1);
+		vfake.fail = NULL;
+		assert_int_equal(vfake_close(), 0);
+		assert_int_equal(vfake_open(vt_path("s.vhd"), flags), 0);
+		for (i = 0; i < (6 << 20) / sizeof(buf); i++) {
+			memset(want, 1 + i, sizeof(want));
+			assert_int_equal(vfake_do(BLKTAP_OP_READ, i * 128, 128,
+						  buf, false), 0);
+			assert_memory_equal(buf, want, sizeof(buf));
+		}
+		assert_int_equal(vfake_close(), 0);
+		assert_int_equal(vhd_check(&vt_ctx, vt_path("s.vhd"), 0,
+					   VHD_CHECK_BITMAPS, NULL), 0);
+		vt_sh("rm s.vhd");
+	}
+}
+
+static unsigned int gap_pages;
+static uint64_t gap_end;
+
+/* Whole pages, but nothing of what is before the blocks. */
+static void gap_record(int fd, const void *buf, uint64_t off, size_t len,
+		       bool through)
+{
+	static const uint8_t zeros[3584];
+
+	(void)fd;
+	(void)through;
+	assert_true(len == VHD_SECTOR ? off >= 1536 : off >= gap_end);
+	if (len != 4096)
+		return;
+	assert_int_equal(off % 4096, 0);
+	assert_memory_equal(buf, zeros, sizeof(zeros));
+	gap_pages++;
+}
+
+/* The bitmap of a new block goes with the gap before it, if it is one. */
+static void test_gap(void **state)
+{
+	uint8_t buf[VHD_SECTOR] = { 1 };
+	struct stat st;
+	unsigned int i;
+
+	(void)state;
+	vt_create("base.vhd", 8 << 20, false, NULL);
+	vt_create("gap.vhd", 8 << 20, false, "base.vhd");
+	assert_int_equal(stat(vt_path("gap.vhd"), &st), 0);
+	gap_end = st.st_size - VHD_FOOTER_SIZE;
+	/* The first block's would reach into the locators. */
+	assert_true(gap_end % 4096 > 0 && gap_end % 4096 < 3584);
+	assert_int_equal(vfake_open(vt_path("gap.vhd"), 0), 0);
+	vfake.record = gap_record;
+	gap_pages = 0;
+	for (i = 0; i < 4; i++) {
+		assert_int_equal(vfake_do(BLKTAP_OP_WRITE, i * 4096 + 9, 1, buf,
+					  false), 0);
+		assert_int_equal(gap_pages, i);
+	}
+	vfake.record = NULL;
+	assert_int_equal(vfake_close(), 0);
+	assert_int_equal(vhd_check(&vt_ctx, vt_path("gap.vhd"), 0,
+				   VHD_CHECK_BITMAPS | VHD_CHECK_PARENTS, NULL),
+			 0);
+}
+
 static void test_clean_close(void **state)
 {
 	uint8_t data[VHD_SECTOR] = { 1 };
@@ -571,6 +690,8 @@ int main(void)
 		TEST_MEM(test_trim),
 		TEST_MEM(test_zeroes),
 		TEST_MEM(test_few_syncs),
+		TEST(test_stream),
+		TEST_MEM(test_gap),
 		TEST_MEM(test_clean_close),
 		TEST_MEM(test_short_footer),
 		TEST_MEM(test_refusals),

@@ -168,6 +168,14 @@ static int vfake_io(struct td_io *io)
 		if (vfake.synced)
 			vfake.synced(io->fd);
 		return 0;
+	case TD_IO_START:
+		vfake.starts++;
+		return sync_file_range(io->fd, io->off, io->len,
+				       SYNC_FILE_RANGE_WRITE) ? -errno : 0;
+	case TD_IO_RESERVE:
+		vfake.reserves++;
+		return fallocate(io->fd, FALLOC_FL_KEEP_SIZE, io->off,
+				 io->len) ? -errno : 0;
 	default:
 		if (fallocate(io->fd, FALLOC_FL_PUNCH_HOLE |
 			      FALLOC_FL_KEEP_SIZE, io->off, io->len))

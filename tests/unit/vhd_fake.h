@@ -43,6 +43,9 @@ struct vfake {
 	unsigned int nr_events;
 	uint64_t seed;
 	bool in_order;
+	/* TD_IO_START and TD_IO_RESERVE that were carried out. */
+	unsigned int starts;
+	unsigned int reserves;
 	/* Retries end a request after that many. */
 	int max_retries;
 	/* Called before an event is carried out; non-zero: it fails so. */

@@ -182,6 +182,12 @@ static int vhd_disk_do_io(const struct vhd_io *io)
 		return vhd_pwrite(io->fd, io->buf, io->len, io->off);
 	case VHD_IO_FDATASYNC:
 		return fdatasync(io->fd) ? -errno : 0;
+	case VHD_IO_START:
+		return sync_file_range(io->fd, io->off, io->len,
+				       SYNC_FILE_RANGE_WRITE) ? -errno : 0;
+	case VHD_IO_RESERVE:
+		return fallocate(io->fd, FALLOC_FL_KEEP_SIZE, io->off,
+				 io->len) ? -errno : 0;
 	default:
 		return fallocate(io->fd, FALLOC_FL_PUNCH_HOLE |
 				 FALLOC_FL_KEEP_SIZE, io->off, io->len) ?

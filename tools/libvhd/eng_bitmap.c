@@ -89,8 +89,8 @@ static bool vhd_eng_bitmap_is_full(const struct vhd_eng_bitmap *b)
 
 static void vhd_eng_bitmap_fill(struct vhd_eng_meta *meta)
 {
-	memcpy(meta->buf, vhd_of(meta, struct vhd_eng_bitmap, meta)->want,
-	       VHD_SECTOR);
+	memcpy(meta->buf + meta->lead,
+	       vhd_of(meta, struct vhd_eng_bitmap, meta)->want, VHD_SECTOR);
 }
 
 static void vhd_eng_bitmap_commit(struct vhd_eng_meta *meta)
@@ -98,7 +98,7 @@ static void vhd_eng_bitmap_commit(struct vhd_eng_meta *meta)
 	struct vhd_eng_bitmap *b = vhd_of(meta, struct vhd_eng_bitmap, meta);
 	struct vhd_eng *eng = meta->eng;
 
-	memcpy(b->bits, meta->buf, VHD_SECTOR);
+	memcpy(b->bits, meta->buf + meta->lead, VHD_SECTOR);
 	if (vhd_eng_bitmap_is_full(b))
 		vhd_set_bit(eng->layer[0].full, b->block);
 	if (vhd_test_bit(eng->fresh, b->block)) {
@@ -136,8 +136,15 @@ struct vhd_eng_bitmap *vhd_eng_bitmap_new(struct vhd_eng *eng, uint32_t block,
 					  bool whole)
 {
 	struct vhd_eng_bitmap *b = vhd_eng_bitmap_add(eng, 0, block);
+	uint32_t lead;
 
-	if (b && whole) {
+	if (!b)
+		return NULL;
+	lead = b->meta.off % VHD_ENG_PAGE;
+	if (lead == VHD_ENG_PAGE - VHD_SECTOR &&
+	    b->meta.off - lead >= eng->next_free)
+		b->meta.lead = lead;
+	if (whole) {
 		memset(b->want, 0xff, VHD_SECTOR);
 		/* Stays until it is in the file, see vhd_eng_bitmap_commit(). */
 		b->pins++;

@@ -118,21 +118,23 @@ static void vhd_eng_meta_start(struct vhd_eng_meta *meta)
 {
 	struct vhd_eng_waits now;
 
-	if (posix_memalign((void **)&meta->buf, 4096, VHD_SECTOR)) {
+	if (posix_memalign((void **)&meta->buf, VHD_ENG_PAGE,
+			   meta->lead + VHD_SECTOR)) {
 		meta->buf = NULL;
 		vhd_eng_wait_move(&now, &meta->next);
 		vhd_eng_wake(&now, -ENOMEM);
 		return;
 	}
 	vhd_eng_wait_move(&meta->now, &meta->next);
+	memset(meta->buf, 0, meta->lead);
 	meta->fill(meta);
 	meta->eng->stats.meta_writes++;
 	meta->io = (struct vhd_io) {
 		.op = VHD_IO_WRITE,
 		.fd = vhd_eng_leaf(meta->eng)->fd,
 		.buf = meta->buf,
-		.len = VHD_SECTOR,
-		.off = meta->off,
+		.len = meta->lead + VHD_SECTOR,
+		.off = meta->off - meta->lead,
 		.done = vhd_eng_meta_done,
 		.priv = meta,
 	};
@@ -209,8 +211,7 @@ void vhd_eng_bat_write(struct vhd_eng *eng, uint32_t block,
 	vhd_eng_meta_write(&bat->meta, vhd_eng_bat_in_buf(bat, block), wait);
 }
 
-/* Distance of blocks that follow one another. */
-static uint64_t vhd_eng_stride(const struct vhd_image *leaf)
+uint64_t vhd_eng_stride(const struct vhd_image *leaf)
 {
 	uint64_t bytes = vhd_block_bytes(leaf);
 	uint64_t first = vhd_block_after(leaf, 0);
@@ -244,7 +245,10 @@ static void vhd_eng_grow_written(struct vhd_io *io, int error)
 	vhd_eng_sync(eng, &eng->grow_wait);
 }
 
-/* The old footer stays: it lies between two blocks, where nothing else is. */
+/*
+ * The old footer stays: it lies between two blocks, where nothing else is,
+ * and may be overwritten with the bitmap of the second.
+ */
 static int vhd_eng_grow(struct vhd_eng *eng, unsigned int blocks)
 {
 	const struct vhd_image *leaf = vhd_eng_leaf(eng);

@@ -11,6 +11,8 @@
 	((type *)((char *)(ptr) - offsetof(type, member)))
 
 #define VHD_ENG_HASH	1024
+/* What file systems write in one piece. */
+#define VHD_ENG_PAGE	4096
 /* Bitmaps kept for all images of a chain; about 1.2 KiB each. */
 #define VHD_ENG_BITMAPS	4096
 /* Blocks by which the file grows. */
@@ -44,6 +46,7 @@ struct vhd_eng_queue {
  * @io: the write
  * @buf: what is being written, NULL if nothing is
  * @off: where, in bytes
+ * @lead: bytes before it that are nobody's: zeros, and written with it
  * @now: who waits for the write in flight
  * @next: who waits for the one after it
  * @fill: put the contents to write into @buf
@@ -54,6 +57,7 @@ struct vhd_eng_meta {
 	struct vhd_io io;
 	uint8_t *buf;
 	uint64_t off;
+	uint32_t lead;
 	struct vhd_eng_waits now;
 	struct vhd_eng_waits next;
 	void (*fill)(struct vhd_eng_meta *meta);
@@ -140,7 +144,10 @@ struct vhd_eng_fill {
  * @bat_dirty: bit per block: BAT entry not in the file yet
  * @fresh: bit per block: whole block whose bitmap is not in the file yet
  *
+ * @direct: the leaf is written past the page cache
+ *
  * @next_block: where the next block goes, in bytes
+ * @next_free: where the space before it begins that is nobody's
  * @space_end: end of the space for blocks; the footer's place
  * @new_end: the same after the growth that is under way
  * @grow_io: write of the footer
@@ -182,7 +189,10 @@ struct vhd_eng {
 	uint8_t *bat_dirty;
 	uint8_t *fresh;
 
+	bool direct;
+
 	uint64_t next_block;
+	uint64_t next_free;
 	uint64_t space_end;
 	uint64_t new_end;
 	struct vhd_io grow_io;
@@ -218,11 +228,12 @@ struct vhd_eng {
  * @first: first sector within the block
  * @nr: sectors
  * @skip: nothing to do
+ * @stream: new, and the first sector of it is written after a neighbour's
  * @ordered: sets bits: they are written after the data is durable
  * @bitmap: pinned, if needed
  * @bat_wait: for the BAT entry
  * @bitmap_wait: for the bitmap
- * @io: hole punch
+ * @io: hole punch, or a hint to the file system
  * @op: the operation
  */
 struct vhd_eng_seg {
@@ -230,6 +241,7 @@ struct vhd_eng_seg {
 	uint32_t first;
 	uint32_t nr;
 	bool skip;
+	bool stream;
 	bool ordered;
 	struct vhd_eng_bitmap *bitmap;
 	struct vhd_eng_wait bat_wait;
@@ -317,6 +329,8 @@ void vhd_eng_meta_write(struct vhd_eng_meta *meta, bool in_flight,
 			struct vhd_eng_wait *wait);
 void vhd_eng_bat_write(struct vhd_eng *eng, uint32_t block,
 		       struct vhd_eng_wait *wait);
+/* Distance of blocks that follow one another. */
+uint64_t vhd_eng_stride(const struct vhd_image *leaf);
 /* Is there room for @blocks? If not, start to make it. 0 or -errno. */
 int vhd_eng_space(struct vhd_eng *eng, unsigned int blocks, bool *ready);
 
@@ -329,7 +343,7 @@ int vhd_eng_bitmap_get(struct vhd_eng *eng, unsigned int layer, uint32_t block,
 		       struct vhd_req *req, struct vhd_eng_bitmap **bitmap);
 struct vhd_eng_bitmap *vhd_eng_bitmap_find(struct vhd_eng *eng,
 					   unsigned int layer, uint32_t block);
-/* The bitmap of a block just allocated, all zeros or all ones. */
+/* The bitmap of a block at eng->next_block, all zeros or all ones. */
 struct vhd_eng_bitmap *vhd_eng_bitmap_new(struct vhd_eng *eng, uint32_t block,
 					  bool whole);
 void vhd_eng_bitmap_free_all(struct vhd_eng *eng);

@@ -30,6 +30,13 @@
  *			dynamic image are made so, and those of a child where
  *			the parents are empty.
  *
+ *			Between blocks there is a gap, because their data is
+ *			aligned to 4096 bytes. The first bitmap of a block is
+ *			written with the zeros of the gap before it: a whole
+ *			page, or the file system would read it first, and make
+ *			all else wait meanwhile. All there may be in a gap is
+ *			a footer that growth has made obsolete.
+ *
  *	Full block	All bits are set in the file: data only.
  *
  *	Partial block	A set bit hides the parent's sector, so it must not
@@ -246,6 +253,7 @@ static int vhd_eng_seg_alloc(struct vhd_eng *eng, struct vhd_eng_seg *seg)
 	struct vhd_image *leaf = eng->layer[0].image;
 	bool whole = !vhd_eng_below(eng, seg->block);
 	uint64_t pos = eng->next_block;
+	uint64_t end = pos + vhd_block_bytes(leaf);
 
 	/* The bitmap takes its place in the file from the BAT. */
 	leaf->bat[seg->block] = pos / VHD_SECTOR;
@@ -255,7 +263,12 @@ static int vhd_eng_seg_alloc(struct vhd_eng *eng, struct vhd_eng_seg *seg)
 		return -ENOMEM;
 	}
 	seg->bitmap->pins++;
-	eng->next_block = vhd_block_after(leaf, pos + vhd_block_bytes(leaf));
+	eng->next_block = vhd_block_after(leaf, end);
+	eng->next_free = end;
+	seg->stream = !seg->first && seg->block &&
+		      leaf->bat[seg->block - 1] != VHD_BAT_UNUSED &&
+		      (uint64_t)leaf->bat[seg->block - 1] * VHD_SECTOR +
+		      vhd_eng_stride(leaf) == pos;
 	vhd_set_bit(eng->bat_dirty, seg->block);
 	if (whole) {
 		vhd_set_bit(eng->fresh, seg->block);
@@ -381,12 +394,46 @@ static void vhd_eng_op_io(struct vhd_eng *eng, struct vhd_eng_op *op,
 	}
 }
 
+static void vhd_eng_seg_hinted(struct vhd_io *io, int error)
+{
+	(void)error;
+	vhd_eng_op_put(io->priv, 0);
+}
+
+/*
+ * Data that comes in order will fill the block. Past the page cache, each
+ * request would have its own place looked for by the file system, one after
+ * the other: it gets one for the whole block. In the page cache, the disk
+ * would do nothing until somebody waits for it: it begins with what came
+ * before. Neither changes what is read, whatever becomes of it.
+ */
+static void vhd_eng_seg_hint(struct vhd_eng *eng, struct vhd_eng_seg *seg)
+{
+	const struct vhd_image *leaf = vhd_eng_leaf(eng);
+	uint64_t pos = (uint64_t)leaf->bat[seg->block] * VHD_SECTOR;
+	uint64_t back = 2 * vhd_eng_stride(leaf);
+
+	seg->op->pending++;
+	seg->io = (struct vhd_io) {
+		.op = eng->direct ? VHD_IO_RESERVE : VHD_IO_START,
+		.fd = leaf->fd,
+		.len = eng->direct ? vhd_block_bytes(leaf) : back,
+		.off = eng->direct ? pos : pos < back ? 0 : pos - back,
+		.done = vhd_eng_seg_hinted,
+		.priv = seg->op,
+	};
+	vhd_io_submit(eng, &seg->io);
+}
+
 static void vhd_eng_op_data(struct vhd_eng *eng, struct vhd_eng_op *op)
 {
 	uint16_t file = eng->layer[0].file;
 	unsigned int nr_ext = 0;
 	unsigned int i;
 
+	for (i = 0; i < op->nr_segs; i++)
+		if (op->seg[i].stream)
+			vhd_eng_seg_hint(eng, &op->seg[i]);
 	for (i = 0; i < op->nr_segs; i++)
 		vhd_eng_extent(eng, &nr_ext, VHD_EXTENT_FILE, file,
 			       vhd_eng_seg_offset(&op->seg[i]),

@@ -125,6 +125,13 @@ static void vhd_eng_try_direct(int fd)
 	fcntl(fd, F_SETFL, flags);
 }
 
+static bool vhd_eng_is_direct(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && flags & O_DIRECT;
+}
+
 static void vhd_eng_no_direct(int fd)
 {
 	int flags = fcntl(fd, F_GETFL);
@@ -164,6 +171,7 @@ static int vhd_eng_open_rw(struct vhd_eng *eng)
 				       strerror(-ret));
 	}
 	eng->next_block = vhd_block_after(leaf, leaf->data_end);
+	eng->next_free = leaf->data_end;
 	eng->space_end = leaf->data_end;
 	eng->bat = calloc((leaf->header.max_bat + 127) / 128,
 			  sizeof(*eng->bat));
@@ -276,6 +284,7 @@ int vhd_eng_open(const struct vhd_host *host, void *priv,
 		ret = vhd_eng_open_rw(eng);
 	if (!ret && !(flags & VHD_ENG_BUFFERED))
 		vhd_eng_try_direct(leaf->fd);
+	eng->direct = vhd_eng_is_direct(leaf->fd);
 	if (!ret)
 		ret = vhd_eng_add_files(eng);
 	if (ret) {

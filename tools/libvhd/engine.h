@@ -83,6 +83,8 @@ enum vhd_io_op {
 	VHD_IO_WRITE,
 	VHD_IO_FDATASYNC,
 	VHD_IO_PUNCH,		/* fallocate: PUNCH_HOLE | KEEP_SIZE */
+	VHD_IO_RESERVE,		/* fallocate: KEEP_SIZE */
+	VHD_IO_START,		/* sync_file_range: WRITE */
 };
 
 /**

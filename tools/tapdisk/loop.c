@@ -159,6 +159,14 @@ static void td_io_start(struct td_io *io)
 		io_uring_prep_fallocate(sqe, io->fd, FALLOC_FL_PUNCH_HOLE |
 					FALLOC_FL_KEEP_SIZE, io->off, io->len);
 		break;
+	case TD_IO_RESERVE:
+		io_uring_prep_fallocate(sqe, io->fd, FALLOC_FL_KEEP_SIZE,
+					io->off, io->len);
+		break;
+	case TD_IO_START:
+		io_uring_prep_sync_file_range(sqe, io->fd, io->len, io->off,
+					      SYNC_FILE_RANGE_WRITE);
+		break;
 	case TD_IO_ZERO:
 		io_uring_prep_fallocate(sqe, io->fd, FALLOC_FL_ZERO_RANGE |
 					FALLOC_FL_KEEP_SIZE, io->off, io->len);

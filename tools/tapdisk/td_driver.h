@@ -153,6 +153,8 @@ enum td_io_op {
 	TD_IO_WRITE,
 	TD_IO_FDATASYNC,
 	TD_IO_PUNCH,		/* fallocate: PUNCH_HOLE | KEEP_SIZE */
+	TD_IO_RESERVE,		/* fallocate: KEEP_SIZE */
+	TD_IO_START,		/* sync_file_range: WRITE */
 	TD_IO_ZERO,		/* fallocate: ZERO_RANGE */
 };
 
