@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# seeds.sh VHD-UTIL FOLDER: inputs for vhd_open_fuzz.c to start from.
+# seeds.sh VHD-UTIL FOLDER: inputs for the targets to start from.
 
 set -e
 util=$1
@@ -10,28 +10,43 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 mkdir -p "$out"
 
-# seed NAME FLAGS SECTORS IMAGE [BAT...]: flags and size are put in front, BAT
-# entries (octal bytes) over those of the image, the footer at the end is left
-# to the fuzzer.
+# seed NAME FLAGS SECTORS IMAGE [OFFSET BYTES]...: flags and size are put in
+# front; bytes (octal) go over those of the image; the footer at the end is
+# left to the fuzzer.
 seed()
 {
 	name=$1
 	printf '%b' "$2$3" >"$out/$name"
 	head -c -512 "$4" >"$dir/image"
-	if [ -n "$5" ]; then
-		printf '%b' "$5" | dd of="$dir/image" bs=1 seek=1536 conv=notrunc \
-			status=none
-	fi
+	shift 4
+	while [ $# -gt 0 ]; do
+		printf '%b' "$2" | dd of="$dir/image" bs=1 seek="$1" \
+			conv=notrunc status=none
+		shift 2
+	done
 	cat "$dir/image" >>"$out/$name"
 }
 
 "$util" create -n "$dir/a.vhd" -s 8
 "$util" snapshot -n "$dir/b.vhd" -p "$dir/a.vhd" -e
+full=$(head -c 512 /dev/zero | sed 's/\x0/\\0377/g')
+half=$(head -c 256 /dev/zero | sed 's/\x0/\\0252/g')
+# Blocks 0 and 1 at sectors 7 and 4111, in the child 15 and 4119.
+blocks='\0\0\0\007\0\0\020\017'
+later='\0\0\0\017\0\0\020\027'
+# A disk of 64 KiB in blocks of 4 KiB, two of which lie in the input.
+small='\0\0\0\0\0\001\0\0\0\0\0\0\0\001\0\0\0\0\0\0'
 seed dynamic '\003' '\0\0\006' "$dir/a.vhd"
-# Blocks 0 and 1 at sectors 7 and 4111.
-seed blocks '\003' '\0\0040\050' "$dir/a.vhd" '\0\0\0\007\0\0\020\017'
-seed lost '\001' '\0\0040\050' "$dir/a.vhd" '\0\0\0\007\0\0\020\017'
-seed rdonly '\007' '\0\0040\050' "$dir/a.vhd" '\0\0\0\007\0\0\020\017'
+seed blocks '\003' '\0\0040\050' "$dir/a.vhd" 1536 "$blocks"
+seed lost '\001' '\0\0040\050' "$dir/a.vhd" 1536 "$blocks"
+seed option '\007' '\0\0040\050' "$dir/a.vhd" 1536 "$blocks"
+seed full '\043' '\0\0040\050' "$dir/a.vhd" 1536 "$blocks" 2560 '\0200' \
+	3584 "$full"
+seed small '\003' '\0\0\060' "$dir/a.vhd" 40 "$small" 540 '\0\0\0\020' \
+	544 '\0\0\020\0' 1536 '\0\0\0\007\0\0\0\020' 3584 '\0377' 8192 '\0252'
 # A parent a.vhd is there for the fuzzer's images, too.
 seed child '\013' '\0\0\011' "$dir/b.vhd"
-seed child-blocks '\013' '\0\0040\0100' "$dir/b.vhd" '\0\0\0\017\0\0\020\027'
+seed child-blocks '\013' '\0\0040\0100' "$dir/b.vhd" 1536 "$later" 7680 "$half"
+seed child-full '\053' '\0\0040\0100' "$dir/b.vhd" 1536 "$later" \
+	2560 '\0200' 7680 "$full"
+seed child-option '\017' '\0\0040\0100' "$dir/b.vhd" 1536 "$later" 7680 "$half"

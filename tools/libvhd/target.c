@@ -275,9 +275,9 @@ static int vhd_target_old_block(struct vhd_target *t, uint32_t block,
 	ret = vhd_target_runs(t, first, nr, buf, have,
 			      (uint64_t)image->bat[block] * VHD_SECTOR +
 			      image->bitmap_bytes, false);
-	if (ret || (image->batmap_good &&
-		    vhd_test_bit(image->batmap_map, block)))
+	if (ret)
 		return ret;
+	/* Even if the batmap says that it is full: it may say so wrongly. */
 	ret = vhd_bitmap_read(image, block, map);
 	if (ret)
 		return vhd_msg(&image->ctx, ret,
