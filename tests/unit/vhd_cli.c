@@ -29,13 +29,14 @@ int vcli_teardown(void **state)
 	return system(cmd);
 }
 
-/* Run "vhd-util ARGS", or, after a '!', a shell command. */
+/* Run "vhd-util ARGS", or, after a '!', a shell command; $UTIL is vhd-util. */
 int vcli_run(const char *args)
 {
 	char cmd[PATH_MAX + 1024];
 	FILE *f;
 	size_t n;
 
+	setenv("UTIL", vcli_util, 1);
 	snprintf(cmd, sizeof(cmd), "cd %s && { %s %s; } 2>&1", vcli_dir,
 		 *args == '!' ? "" : vcli_util, args + (*args == '!'));
 	f = popen(cmd, "r");

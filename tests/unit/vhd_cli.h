@@ -15,7 +15,7 @@ extern char vcli_out[16384];
 int vcli_init(void);
 int vcli_setup(void **state);
 int vcli_teardown(void **state);
-/* Run "vhd-util ARGS", or, after a '!', a shell command. */
+/* Run "vhd-util ARGS", or, after a '!', a shell command; $UTIL is vhd-util. */
 int vcli_run(const char *args);
 /* It must exit so and print just that; %s in @out is the folder. */
 void vcli_is(const char *args, int status, const char *out);

@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "libvhd/vhd.h"
+#include "vhd_patch.h"
 
 static char test_dir[64];
 static char test_text[8192];
@@ -79,29 +80,18 @@ static void test_create(const char *name, uint64_t mb, const char *parent)
 
 static uint64_t test_size(const char *name)
 {
-	struct stat st;
-
-	assert_int_equal(stat(test_path(name), &st), 0);
-	return st.st_size;
+	return vp_size(test_path(name));
 }
 
 static void test_read(const char *name, uint64_t off, void *buf, size_t len)
 {
-	int fd = open(test_path(name), O_RDONLY);
-
-	assert_true(fd >= 0);
-	assert_int_equal(pread(fd, buf, len, off), len);
-	close(fd);
+	vp_read(test_path(name), off, buf, len);
 }
 
 static void test_write(const char *name, uint64_t off, const void *buf,
 		       size_t len)
 {
-	int fd = open(test_path(name), O_RDWR);
-
-	assert_true(fd >= 0);
-	assert_int_equal(pwrite(fd, buf, len, off), len);
-	close(fd);
+	vp_write(test_path(name), off, buf, len);
 }
 
 static void test_truncate(const char *name, uint64_t size)
@@ -310,42 +300,16 @@ static void test_utf16(void **state)
  * and makes its checksum good again.
  */
 
-static void test_put(uint8_t *p, unsigned int len, uint64_t value)
-{
-	while (len--) {
-		p[len] = value;
-		value >>= 8;
-	}
-}
-
 static void test_patch_footer(const char *name, unsigned int off,
 			      unsigned int len, uint64_t value)
 {
-	uint64_t end = test_size(name) - 512;
-	uint8_t buf[512];
-
-	test_read(name, end, buf, 512);
-	test_put(buf + off, len, value);
-	if (off != 64)
-		test_put(buf + 64, 4, vhd_checksum(buf, 512, 64));
-	test_write(name, end, buf, 512);
-	test_read(name, 0, buf, 8);
-	if (end && !memcmp(buf, "conectix", 8)) {
-		test_read(name, end, buf, 512);
-		test_write(name, 0, buf, 512);
-	}
+	vp_footer(test_path(name), off, len, value);
 }
 
 static void test_patch_header(const char *name, unsigned int off,
 			      unsigned int len, uint64_t value)
 {
-	uint8_t buf[1024];
-
-	test_read(name, 512, buf, 1024);
-	test_put(buf + off, len, value);
-	if (off != 36)
-		test_put(buf + 36, 4, vhd_checksum(buf, 1024, 36));
-	test_write(name, 512, buf, 1024);
+	vp_header(test_path(name), off, len, value);
 }
 
 /* A disk of 8 MiB whose blocks 0 and 1 are there, full of nothing. */
@@ -357,8 +321,8 @@ static void test_image(const char *name)
 	unlink(test_path(name));
 	test_create(name, 8, NULL);
 	test_read(name, 0, footer, 512);
-	test_put(bat, 4, 7);
-	test_put(bat + 4, 4, 7 + 4104);
+	vp_put(bat, 4, 7);
+	vp_put(bat + 4, 4, 7 + 4104);
 	memset(ones, 0xff, 512);
 	test_write(name, 1536, bat, 8);
 	test_write(name, 7 * 512, ones, 512);
@@ -478,7 +442,7 @@ static void test_patch_bat(const char *name, unsigned int block,
 {
 	uint8_t entry[4];
 
-	test_put(entry, len, value);
+	vp_put(entry, len, value);
 	test_write(name, 1536 + 4 * block, entry, 4);
 }
 
@@ -515,7 +479,7 @@ static void test_patch_batmap(const char *name, unsigned int off,
 	uint8_t buf[512];
 
 	test_read(name, 2048, buf, 512);
-	test_put(buf + off, len, value);
+	vp_put(buf + off, len, value);
 	test_write(name, 2048, buf, 512);
 }
 

@@ -2,6 +2,10 @@
 /*
  * vhd-util as storage managers see it: output, to the letter, and exit status.
  */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
 #include "vhd_cli.h"
 
 static void test_query(void **state)
@@ -114,6 +118,30 @@ static void test_bad_use(void **state)
 	vcli_says("query -n a.vhd -v >/dev/full", 1, "cannot write output");
 }
 
+/*
+ * The examples of the manual, in their order, on disks a thousandth as large.
+ * Each verb must have one.
+ */
+static void test_examples(void **state)
+{
+	char top[256], cmd[1024];
+	ssize_t len = readlink("/proc/self/exe", top, sizeof(top) - 1);
+
+	(void)state;
+	assert_true(len > 0);
+	top[len] = 0;
+	*strstr(top, "/build/") = 0;
+	snprintf(cmd, sizeof(cmd),
+		 "!mkdir golden; sed -n 's/^# //p' %s/Documentation/man/vhd-util.8 | sed -e \"s,/srv/images,$PWD,; s,/srv/golden,$PWD/golden,; s,0480,0,; s,0960,0,; s,^vhd-util,$UTIL,\" >ex", top);
+	vcli_is(cmd, 0, "");
+	/* There is nothing to revert if nothing was interrupted. */
+	vcli_says("!grep -c 'revert -n guest.vhd -j guest.undo' ex", 0, "1\n");
+	vcli_is("!sed -i 's/.*revert.*/! &/' ex; sh -e ex >log 2>&1 || { cat log; false; }",
+		0, "");
+	vcli_is("!set -- $($UTIL --help | sed -n 's/^COMMAND := {\\(.*\\)}/\\1/p' | tr -d '|'); test $# -ge 15 || echo few; for v; do grep -q \"vhd-util $v \" ex || echo \"$v\"; done",
+		0, "");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, vcli_setup, \
@@ -123,6 +151,7 @@ int main(void)
 		TEST(test_check),
 		TEST(test_snapshot),
 		TEST(test_bad_use),
+		TEST(test_examples),
 	};
 
 	if (vcli_init())

@@ -13,9 +13,10 @@
  *  - a parent is a regular file or block device; other things are not opened;
  *  - no image comes twice in a chain, and a chain has an end.
  *
- * Names are tried in the order W2RU, W2KU, MACX, file name; the first that
- * leads to the parent is taken. Relative ones start from the folder of the
- * child. Names with a drive letter mean nothing here.
+ * Names are tried in the order W2RU, W2KU, MACX, Wi2r, Wi2k, file name; the
+ * first that leads to the parent is taken. Relative ones start from the folder
+ * of the child. Names with a drive letter mean nothing here, nor does what
+ * Mac OS 9 knew a file by ("Mac ").
  *
  * A parent that something is being merged into grows and is cut now and then,
  * and may look bad to who opens it in that moment. The next name looks again.
@@ -90,6 +91,16 @@ static bool vhd_may_be_parent(const struct vhd_image *leaf, const char *path)
 	return false;
 }
 
+/* A name of 8-bit characters, which may end at a NUL. */
+static int vhd_locator_bytes(const uint8_t *buf, size_t len, char *name)
+{
+	if (len >= VHD_NAME_MAX)
+		return -ENAMETOOLONG;
+	memcpy(name, buf, len);
+	name[len] = 0;
+	return 0;
+}
+
 int vhd_locator_read(const struct vhd_image *image,
 		     const struct vhd_locator *loc, char *name)
 {
@@ -108,13 +119,14 @@ int vhd_locator_read(const struct vhd_image *image,
 
 		if (loc->data_len > 7 && !memcmp(buf, "file://", 7))
 			skip = 7;
-		if (loc->data_len - skip >= VHD_NAME_MAX)
-			return -ENAMETOOLONG;
-		memcpy(name, buf + skip, loc->data_len - skip);
-		name[loc->data_len - skip] = 0;
-		return 0;
+		return vhd_locator_bytes(buf + skip, loc->data_len - skip,
+					 name);
 	}
-	ret = vhd_utf16_decode(buf, loc->data_len, false, name, VHD_NAME_MAX);
+	if (loc->code == VHD_PLAT_WI2R || loc->code == VHD_PLAT_WI2K)
+		ret = vhd_locator_bytes(buf, loc->data_len, name);
+	else
+		ret = vhd_utf16_decode(buf, loc->data_len, false, name,
+				       VHD_NAME_MAX);
 	if (ret)
 		return ret;
 	while (*name) {
@@ -130,10 +142,13 @@ static bool vhd_next_name(const struct vhd_image *image, unsigned int *step,
 			  char *name)
 {
 	static const uint32_t codes[] = { VHD_PLAT_W2RU, VHD_PLAT_W2KU,
-					  VHD_PLAT_MACX };
+					  VHD_PLAT_MACX, VHD_PLAT_WI2R,
+					  VHD_PLAT_WI2K };
+	const unsigned int locators = sizeof(codes) / sizeof(codes[0]) *
+				      VHD_LOCATORS;
 	const struct vhd_header *h = &image->header;
 
-	while (*step < 3 * VHD_LOCATORS) {
+	while (*step < locators) {
 		unsigned int i = (*step)++;
 		const struct vhd_locator *loc = &h->loc[i % VHD_LOCATORS];
 		int ret;
@@ -148,7 +163,7 @@ static bool vhd_next_name(const struct vhd_image *image, unsigned int *step,
 			image->path, i % VHD_LOCATORS, loc->data_len,
 			loc->data_offset, VHD_NAME_MAX, image->footer_off);
 	}
-	if ((*step)++ > 3 * VHD_LOCATORS)
+	if ((*step)++ > locators)
 		return false;
 	return !vhd_utf16_decode(h->parent_name, sizeof(h->parent_name), true,
 				 name, VHD_NAME_MAX) && *name;

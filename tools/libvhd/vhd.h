@@ -55,6 +55,10 @@ extern "C" {
 #define VHD_PLAT_MACX		0x4d616358U
 #define VHD_PLAT_W2KU		0x57326b75U
 #define VHD_PLAT_W2RU		0x57327275U
+/* Deprecated: 8-bit names; the alias of a Macintosh is no path. */
+#define VHD_PLAT_WI2K		0x5769326bU
+#define VHD_PLAT_WI2R		0x57693272U
+#define VHD_PLAT_MAC		0x4d616320U
 
 /**
  * struct vhd_ctx - what the library needs of its caller

@@ -128,11 +128,11 @@ static const char *vu_code_name(uint32_t code)
 		return "PLAT_CODE_W2KU";
 	case VHD_PLAT_W2RU:
 		return "PLAT_CODE_W2RU";
-	case 0x5769326b:
+	case VHD_PLAT_WI2K:
 		return "PLAT_CODE_WI2K";
-	case 0x57693272:
+	case VHD_PLAT_WI2R:
 		return "PLAT_CODE_WI2R";
-	case 0x4d616320:
+	case VHD_PLAT_MAC:
 		return "PLAT_CODE_MAC";
 	}
 	return "UNKNOWN";
