@@ -11,7 +11,7 @@
 set -eu
 
 build='build-essential pkg-config kmod liburing-dev libseccomp-dev
-	libjson-c-dev uuid-dev libcap-dev
+	libjson-c-dev uuid-dev libcap-dev nettle-dev
 	linux-headers-amd64 linux-headers-6.12-amd64'
 static='sparse coccinelle codespell shellcheck mandoc perl python3 pyflakes3
 	python3-docutils

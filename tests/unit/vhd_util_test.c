@@ -89,7 +89,7 @@ static void test_bad_use(void **state)
 {
 	(void)state;
 	vcli_says("", 0, "usage: vhd-util [--debug] COMMAND");
-	vcli_says("--help", 0, "{ create | snapshot | query | check | read | scan | set | modify | repair | resize | revert | coalesce | fill | copy | compact }");
+	vcli_says("--help", 0, "{ create | snapshot | query | check | read | scan | set | modify | repair | resize | revert | coalesce | fill | copy | compact | key }");
 	vcli_says("create --help", 0, "usage: vhd-util create -n FILE");
 	vcli_says("query -h", 0, "usage: vhd-util query -n FILE");
 	vcli_says("frob", 2, "invalid COMMAND frob");
@@ -116,6 +116,58 @@ static void test_bad_use(void **state)
 	vcli_is("create -n a.vhd -s 1", 0, "");
 	vcli_says("create -n a.vhd -s 1", 1, "File exists");
 	vcli_says("query -n a.vhd -v >/dev/full", 1, "cannot write output");
+}
+
+/* sha256sum is the judge of hashes, od of where they are. */
+static void test_key(void **state)
+{
+	static const char zeros[] = "0000000000000000000000000000000000000000000000000000000000000000";
+	char cmd[512];
+
+	(void)state;
+	vcli_is("create -n a.vhd -s 4", 0, "");
+	vcli_is("key -p -n a.vhd", 0, "none\n");
+	vcli_is("!head -c 64 /dev/urandom >a,aes-xts-plain,512.key; head -c 32 /dev/zero >n; cp a,* b,aes-xts-plain,512.key",
+		0, "");
+	vcli_is("!test \"$($UTIL key -C -k a,*.key)\" = $(cat n a,*.key | sha256sum | cut -c 1-64)",
+		0, "");
+	/* All bytes of a nonce count. */
+	vcli_is("!N=$(head -c 32 a,*.key | od -An -v -tx1 | tr -d ' \\n'); test \"$($UTIL key -C -k a,*.key -N $N)\" = $({ head -c 32 a,*.key; cat a,*.key; } | sha256sum | cut -c 1-64) && $UTIL key -s -n a.vhd -k a,*.key -N $N && test \"$($UTIL key -p -n a.vhd)\" = \"$N $($UTIL key -C -k a,*.key -N $N)\"",
+		0, "");
+	vcli_is("!test \"$(od -An -v -tx1 -j 2077 -N 65 a.vhd | tr -d ' \\n')\" = \"01$($UTIL key -p -n a.vhd | tr -d ' ')\"",
+		0, "");
+	vcli_is("key -c -n a.vhd -k a,aes-xts-plain,512.key", 0, "");
+	vcli_says("key -c -n a.vhd -k b,aes-xts-plain,512.key", 1,
+		  "the key file of a.vhd must be named");
+	vcli_is("!printf x | dd of=a,aes-xts-plain,512.key conv=notrunc status=none",
+		0, "");
+	vcli_says("key -c -n a.vhd -k a,aes-xts-plain,512.key", 1,
+		  "is not the key of a.vhd");
+	vcli_is("!truncate -s 63 a,*.key", 0, "");
+	vcli_says("key -c -n a.vhd -k a,aes-xts-plain,512.key", 1,
+		  "the key has 63 bytes, must have 64");
+	vcli_says("key -C -k a,aes-xts-plain,512.key", 1, "32 or 64");
+	vcli_says("key -C -k none", 1, "none: cannot read");
+	/* It outlives what is done to the image, but cannot come late. */
+	vcli_is("!$UTIL key -p -n a.vhd >k; $UTIL fill -n a.vhd; $UTIL resize -n a.vhd -s 64 -j j; $UTIL set -n a.vhd -f marker -v 7; $UTIL key -p -n a.vhd | cmp - k",
+		0, "");
+	snprintf(cmd, sizeof(cmd), "key -s -n a.vhd -H %s", zeros);
+	vcli_says(cmd, 1, "without blocks");
+	snprintf(cmd, sizeof(cmd), "key -s -p -n b.vhd -H %.63s1", zeros);
+	vcli_is("create -n b.vhd -s 4", 0, "");
+	vcli_says(cmd, 0, "0000 0000");
+	vcli_is("!qemu-img create -q -f vpc q.vhd 4M", 0, "");
+	snprintf(cmd, sizeof(cmd), "key -s -n q.vhd -H %s", zeros);
+	vcli_says(cmd, 1, "has no batmap, which the key hash is part of");
+	vcli_says("key -c -n q.vhd -k q,aes-xts-plain,256.key", 1,
+		  "has no key hash");
+	vcli_says("key -s -n b.vhd -H 12", 2, "-H is 12, must be 64");
+	vcli_says("key -n b.vhd", 2, "one of -C, -s, -c and -p");
+	vcli_says("key -s -n b.vhd", 2, "one of -k and -H");
+	vcli_says("key -C -k x -n b.vhd", 2, "-C excludes");
+	vcli_says("key -p", 2, "-n is missing");
+	vcli_says("key -c -n b.vhd", 2, "-k is missing");
+	vcli_says("key -p -n b.vhd -N 1", 2, "-N with -s or -C");
 }
 
 /*
@@ -151,6 +203,7 @@ int main(void)
 		TEST(test_check),
 		TEST(test_snapshot),
 		TEST(test_bad_use),
+		TEST(test_key),
 		TEST(test_examples),
 	};
 

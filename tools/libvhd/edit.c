@@ -99,32 +99,88 @@ int vhd_set_hidden(const struct vhd_ctx *ctx, const char *path, uint8_t hidden)
 	return ret;
 }
 
-int vhd_set_marker(const struct vhd_ctx *ctx, const char *path, uint8_t marker)
+/*
+ * Change bytes in the header of the batmap that its checksum does not cover;
+ * one sector is written at once.
+ */
+static int vhd_batmap_patch(struct vhd_image *image, unsigned int off,
+			    const void *bytes, size_t len, const char *what)
 {
 	uint8_t buf[VHD_BATMAP_HEADER_SIZE];
+	int ret;
+
+	if (!image->batmap_map)
+		return vhd_msg(&image->ctx, -ENOTSUP,
+			       "%s: has no batmap, which the %s is part of",
+			       image->path, what);
+	ret = vhd_pread(image->fd, buf, sizeof(buf), image->batmap_off);
+	memcpy(buf + off, bytes, len);
+	if (!ret)
+		ret = vhd_pwrite(image->fd, buf, sizeof(buf),
+				 image->batmap_off);
+	if (!ret && fdatasync(image->fd))
+		ret = -errno;
+	return ret ? vhd_edit_failed(image, ret) : 0;
+}
+
+int vhd_set_marker(const struct vhd_ctx *ctx, const char *path, uint8_t marker)
+{
 	struct vhd_image *image;
 	int ret;
 
 	ret = vhd_edit_open(ctx, path, 0, &image);
 	if (ret)
 		return ret;
-	if (!image->batmap_map) {
-		ret = vhd_msg(ctx, -ENOTSUP,
-			      "%s: has no batmap, which the marker is part of",
-			      path);
-		goto out;
-	}
-	/* The marker is not in the checksum; one sector is written at once. */
+	ret = vhd_batmap_patch(image, 28, &marker, 1, "marker");
+	vhd_close(image);
+	return ret;
+}
+
+#define VHD_KEYHASH_OFF		29	/* 1, nonce, hash */
+
+int vhd_keyhash_get(const struct vhd_image *image, struct vhd_keyhash *key)
+{
+	uint8_t buf[VHD_BATMAP_HEADER_SIZE];
+	const uint8_t *at = buf + VHD_KEYHASH_OFF;
+	int ret;
+
+	if (!image->batmap_map)
+		return -ENOENT;
 	ret = vhd_pread(image->fd, buf, sizeof(buf), image->batmap_off);
-	buf[28] = marker;
-	if (!ret)
-		ret = vhd_pwrite(image->fd, buf, sizeof(buf),
-				 image->batmap_off);
-	if (!ret && fdatasync(image->fd))
-		ret = -errno;
 	if (ret)
-		vhd_edit_failed(image, ret);
-out:
+		return vhd_msg(&image->ctx, ret,
+			       "%s: cannot read the batmap: %s", image->path,
+			       strerror(-ret));
+	if (!*at)
+		return -ENOENT;
+	if (*at != 1)
+		return vhd_msg(&image->ctx, -EINVAL,
+			       "%s: batmap: key hash: cookie is %u, must be 0 (none) or 1",
+			       image->path, *at);
+	memcpy(key->nonce, at + 1, sizeof(key->nonce));
+	memcpy(key->hash, at + 1 + sizeof(key->nonce), sizeof(key->hash));
+	return 0;
+}
+
+int vhd_keyhash_set(const struct vhd_ctx *ctx, const char *path,
+		    const struct vhd_keyhash *key)
+{
+	uint8_t buf[1 + sizeof(key->nonce) + sizeof(key->hash)] = { 1 };
+	struct vhd_image *image;
+	int ret;
+
+	memcpy(buf + 1, key->nonce, sizeof(key->nonce));
+	memcpy(buf + 1 + sizeof(key->nonce), key->hash, sizeof(key->hash));
+	ret = vhd_edit_open(ctx, path, 0, &image);
+	if (ret)
+		return ret;
+	if (vhd_is_flat(image) || image->data_end != image->meta_end)
+		ret = vhd_msg(ctx, -EINVAL,
+			      "%s: must be a dynamic or differencing image without blocks to get a key hash: what it holds is not encrypted",
+			      path);
+	else
+		ret = vhd_batmap_patch(image, VHD_KEYHASH_OFF, buf,
+				       sizeof(buf), "key hash");
 	vhd_close(image);
 	return ret;
 }

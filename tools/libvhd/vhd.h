@@ -406,6 +406,21 @@ int vhd_set_hidden(const struct vhd_ctx *ctx, const char *path,
 /* -ENOTSUP: the image has no batmap, which the marker is part of. */
 int vhd_set_marker(const struct vhd_ctx *ctx, const char *path,
 		   uint8_t marker);
+/**
+ * struct vhd_keyhash - what the key of an encrypted disk is known by
+ * @nonce: comes before the key
+ * @hash: SHA-256 of both
+ */
+struct vhd_keyhash {
+	uint8_t nonce[32];
+	uint8_t hash[32];
+};
+
+/* -ENOENT: there is none. */
+int vhd_keyhash_get(const struct vhd_image *image, struct vhd_keyhash *key);
+/* Only for an image without blocks. -ENOTSUP: it has no batmap. */
+int vhd_keyhash_set(const struct vhd_ctx *ctx, const char *path,
+		    const struct vhd_keyhash *key);
 /*
  * Make @parent the parent; @raw: it is no VHD. If it is interrupted, the image
  * has the one or the other.

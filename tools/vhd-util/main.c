@@ -35,6 +35,9 @@ static const struct vu_verb vu_verbs[] = {
 	  "-n FILE [-b [-f SECTOR] [-t SECTOR] [-B]] [-p]", vu_fill },
 	{ "copy", "n:N:rRp", "nN", 0, "-n FILE -N NEW [-r] [-R] [-p]", vu_copy },
 	{ "compact", "n:p", "n", 0, "-n FILE [-p]", vu_compact },
+	{ "key", "n:k:N:H:Cscp", "", 0,
+	  "-C -k KEYFILE [-N NONCE] | -s -n FILE -k KEYFILE|-H HASH [-N NONCE] [-p] | -c -n FILE -k KEYFILE [-p] | -p -n FILE",
+	  vu_key },
 };
 
 #define VU_NR_VERBS	(sizeof(vu_verbs) / sizeof(vu_verbs[0]))

@@ -108,6 +108,7 @@ int vu_coalesce(const struct vu_args *args);
 int vu_fill(const struct vu_args *args);
 int vu_copy(const struct vu_args *args);
 int vu_compact(const struct vu_args *args);
+int vu_key(const struct vu_args *args);
 
 /* Texts out of a file may hold anything: keep to what a line can hold. */
 char *vu_clean(char *text);
