@@ -111,6 +111,64 @@ static void test_chain(void **state)
 	free(m.h);
 }
 
+#define DEEP	30
+
+/*
+ * 30 images, a guest in each for a while. A piece of the disk has been
+ * written in each of them and nowhere else.
+ */
+static void test_deep(void **state)
+{
+	struct vt_load *l = calloc(1, sizeof(*l));
+	const uint64_t own = VT_SPB - DEEP;
+	char name[16], parent[16] = "";
+	uint8_t buf[VHD_SECTOR];
+	struct vt_model m;
+	uint64_t sector;
+	int i;
+
+	(void)state;
+	vt_model_init(&m, (256 << 10) / VHD_SECTOR);
+	l->m = &m;
+	l->trim = true;
+	l->zeroes = true;
+	for (i = 0; i < DEEP; i++) {
+		snprintf(name, sizeof(name), "%d.vhd", i);
+		vt_image(name, 512 << 10, i ? parent : NULL);
+		assert_int_equal(vfake_open(vt_path(name), 0), 0);
+		assert_int_equal(vfake.nr_files, i + 1);
+		vt_load_run(l, 40);
+		vt_load_drain(l);
+		vt_model_verify(&m, false);
+		vt_model_settle(&m);
+		/* Behind what the model knows: in all blocks there. */
+		for (sector = m.sectors; sector < 2 * m.sectors;
+		     sector += VT_SPB) {
+			vt_fill(buf, 1000 + i);
+			assert_int_equal(vfake_do(BLKTAP_OP_WRITE,
+						  sector + own + i, 1, buf,
+						  false), 0);
+		}
+		assert_int_equal(vfake_close(), 0);
+		snprintf(parent, sizeof(parent), "%s", name);
+	}
+	assert_int_equal(vhd_check(&vt_ctx, vt_path(name), 0,
+				   VHD_CHECK_BITMAPS | VHD_CHECK_PARENTS, NULL),
+			 0);
+	assert_int_equal(vfake_open(vt_path(name), TD_OPEN_RDONLY), 0);
+	vt_model_verify(&m, false);
+	for (sector = m.sectors; sector < 2 * m.sectors; sector++) {
+		uint64_t in = sector % VT_SPB;
+
+		assert_int_equal(vfake_do(BLKTAP_OP_READ, sector, 1, buf,
+					  false), 0);
+		assert_int_equal(vt_value(buf), in < own ? 0 : 1000 + in - own);
+	}
+	assert_int_equal(vfake_close(), 0);
+	free(m.h);
+	free(l);
+}
+
 /*
  * Interchange with QEMU.
  */
@@ -682,6 +740,7 @@ int main(void)
 		TEST(test_dynamic_tap),
 		TEST(test_fixed),
 		TEST_MEM(test_chain),
+		TEST_MEM(test_deep),
 		TEST_MEM(test_qemu_images),
 		TEST_MEM(test_qemu_ours),
 		TEST_MEM(test_failures),
