@@ -14,13 +14,13 @@
 #define RUN(f, ...) tapctl_run(f, __VA_ARGS__, NULL)
 #define COMMANDS "usage: tap-ctl COMMAND [OPTIONS]\n" \
 	"COMMAND := { list | allocate | free | create | destroy | spawn | " \
-	"attach | detach | open | close | pause | unpause | resize | stats | major | " \
+	"attach | detach | open | close | pause | unpause | resize | coalesce | stats | major | " \
 	"check | recover }\n"
 
 static const char *const tapctl_verbs[] = {
 	"list", "allocate", "free", "create", "destroy", "spawn", "attach",
-	"detach", "open", "close", "pause", "unpause", "resize", "stats",
-	"major", "check", "recover",
+	"detach", "open", "close", "pause", "unpause", "resize", "coalesce",
+	"stats", "major", "check", "recover",
 };
 
 /* Tests run in their own folder. */

@@ -24,6 +24,8 @@
 /* Of the control ioctls, which have no other way to it. */
 static struct tapctl_fake *tapctl_world;
 
+int (*tapctl_image)(int type, const char *path);
+
 static void tapctl_path(struct tapctl_fake *f, char *path, size_t size,
 			const char *name)
 {
@@ -376,10 +378,18 @@ static void tapctl_grow(struct tapctl_daemon *d, const struct tapctl_disk *disk)
 		tapctl_disk(&d->f, disk->minor, size / 512, false);
 }
 
+static int tapctl_tell(const struct tapctl_disk *disk, int type)
+{
+	const char *path = strchr(disk->path, ':');
+
+	return tapctl_image && path ? tapctl_image(type, path + 1) : 0;
+}
+
 static int tapctl_do(struct tapctl_daemon *d, struct td_ctl_msg *msg)
 {
 	struct tapctl_disk *disk = tapctl_find(d, msg->cookie);
 	struct td_ctl_params *p = &msg->u.params;
+	int error;
 
 	if (msg->type == TD_CTL_ATTACH)
 		return tapctl_attach(d, msg->cookie);
@@ -392,9 +402,17 @@ static int tapctl_do(struct tapctl_daemon *d, struct td_ctl_msg *msg)
 		tapctl_attr(&d->f, disk->minor, "state", "running");
 		break;
 	case TD_CTL_PAUSE:
+		if (disk->state == TD_CTL_PAUSED)
+			break;
+		error = tapctl_tell(disk, TD_CTL_PAUSE);
+		if (error)
+			return error;
 		disk->state = TD_CTL_PAUSED;
 		break;
 	case TD_CTL_RESUME:
+		error = tapctl_tell(disk, TD_CTL_RESUME);
+		if (error)
+			return error;
 		disk->state = 0;
 		if (p->path[0])
 			snprintf(disk->path, sizeof(disk->path), "%.255s",
@@ -625,6 +643,8 @@ pid_t tapctl_tapdisk(struct tapctl_fake *f, enum tapctl_manner manner, ...)
 					       "\n")] = '\0';
 		if (!strchr(d.disks[d.nr - 1].path, ':'))
 			d.disks[d.nr - 1].path[0] = '\0';
+		if (tapctl_tell(&d.disks[d.nr - 1], TD_CTL_OPEN))
+			abort();
 	}
 	va_end(ap);
 	listener = tapctl_listen(&d);

@@ -55,6 +55,12 @@ int tapctl_teardown(void **state);
 /* Carry out a command, the list of words ends with NULL. Return: status. */
 int tapctl_run(struct tapctl_fake *f, ...);
 
+/*
+ * Told what the fake tapdisk does with an image: TD_CTL_OPEN, before it has
+ * opened it, TD_CTL_PAUSE, TD_CTL_RESUME. Return: 0 or errno. May be NULL.
+ */
+extern int (*tapctl_image)(int type, const char *path);
+
 /* Start a tapdisk that serves the given minors, the list ends with -1. */
 pid_t tapctl_tapdisk(struct tapctl_fake *f, enum tapctl_manner manner, ...);
 bool tapctl_alive(pid_t pid);

@@ -200,6 +200,11 @@ static int tap_cli_major(const struct tap_env *env, const struct tap_opts *o)
 	return 0;
 }
 
+static int tap_cli_coalesce(const struct tap_env *env, const struct tap_opts *o)
+{
+	return tap_coalesce(env, o);
+}
+
 static int tap_cli_recover(const struct tap_env *env, const struct tap_opts *o)
 {
 	return o->all ? tap_recover_all(env) : tap_recover(env, o->minor);
@@ -291,6 +296,15 @@ static const struct tap_verb tap_verbs[] = {
 	  "  -s MiB     let the image grow to this size (default: it has grown)\n"
 	  "  -t sec     seconds to wait for the requests (default: 120)\n",
 	  tap_cli_resize },
+	{ "coalesce", "p:m:i:dr:P", "pm", false,
+	  "-p pid -m minor [-i image [-d]] [-r MiB/s] [-P]",
+	  "Merge an image into its parent, while the disk is in use.\n"
+	  TAP_HELP_TAP
+	  "  -i image   an image of the chain (default: the one that is written)\n"
+	  "  -d         delete that image then\n"
+	  "  -r MiB/s   at most that fast, 1..1048576\n"
+	  "  -P         tell how far it has come\n",
+	  tap_cli_coalesce },
 	{ "stats", "p:m:", "pm", true, "-p pid -m minor [--json]",
 	  "Print statistics.\n"
 	  TAP_HELP_TAP
@@ -408,6 +422,7 @@ static int tap_cli_option(const struct tap_verb *v, int c, struct tap_opts *o)
 		o->all = true;
 		return optarg ? tap_cli_image(c, optarg, &o->args) : 0;
 	case 'd':
+		o->drop = !optarg;
 		o->device = optarg;
 		return 0;
 	case 'R':
@@ -416,7 +431,16 @@ static int tap_cli_option(const struct tap_verb *v, int c, struct tap_opts *o)
 	case 'D':
 		o->flags |= TD_CTL_NO_O_DIRECT;
 		return 0;
+	case 'i':
+		o->image = optarg;
+		return 0;
+	case 'P':
+		o->progress = true;
+		return 0;
 	case 'r':
+		if (optarg)
+			return tap_cli_number(c, "number of MiB a second", 1,
+					      1 << 20, &o->rate);
 		o->flags |= TD_CTL_ADD_LCACHE;
 		return 0;
 	case '2':
@@ -469,6 +493,8 @@ static int tap_cli_check_opts(const struct tap_verb *v,
 			       strlen(o->device) >= PATH_MAX))
 		td_err("-d %s: not an absolute path of at most %d characters",
 		       o->device, PATH_MAX - 1);
+	else if (o->drop && !o->image)
+		td_err("-d: needs -i, the image that is not needed then");
 	else if (v->run == tap_cli_recover && (o->minor < 0) != o->all)
 		td_err("either -m or -a, and not both");
 	else

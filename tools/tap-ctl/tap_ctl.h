@@ -68,6 +68,10 @@ extern const struct tap_env tap_env_default;
  * @file: -f of list
  * @force: -f of close
  * @all: -a of recover
+ * @image: -i
+ * @drop: -d of coalesce
+ * @rate: -r of coalesce in MiB a second, or 0
+ * @progress: -P
  * @chr: -c
  * @json: --json
  */
@@ -85,6 +89,10 @@ struct tap_opts {
 	const char *file;
 	bool force;
 	bool all;
+	const char *image;
+	bool drop;
+	int rate;
+	bool progress;
 	bool chr;
 	bool json;
 };
@@ -232,6 +240,7 @@ void tap_spawn_sweep(const struct tap_env *env);
  * @flags: TD_CTL_RDONLY..
  * @timeout: request timeout in seconds, or 0
  * @paused: the tap is paused: its image is somebody else's at the moment
+ * @live: by coalesce, which leaves an image that can be opened at any time
  * @parent: minor of the tap whose disk stands for the parents, or 0
  * @secondary: second image, or empty; with TD_CTL_SECONDARY: it has failed
  */
@@ -239,6 +248,7 @@ struct tap_record {
 	unsigned int flags;
 	int timeout;
 	bool paused;
+	bool live;
 	int parent;
 	char secondary[TD_CTL_PATH_MAX];
 };
@@ -261,6 +271,16 @@ int tap_create(const struct tap_env *env, const struct tap_opts *o,
 int tap_destroy(const struct tap_env *env, int pid, int minor, int timeout);
 int tap_recover(const struct tap_env *env, int minor);
 int tap_recover_all(const struct tap_env *env);
+/*
+ * The process to ask, or 0 if there is none: the one that the kernel knows.
+ * The caller's idea of it may be old, after a recovery another process serves
+ * the tap. But one that lives and is not the right one is a mistake, -EINVAL.
+ */
+int tap_server(const struct tap_env *env, int pid,
+	       const struct tap_sysfs *tap);
+
+/* tap_coalesce.c */
+int tap_coalesce(const struct tap_env *env, const struct tap_opts *o);
 
 /* tap_resize.c */
 

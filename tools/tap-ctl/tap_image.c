@@ -191,6 +191,7 @@ int tap_image_pause(const struct tap_env *env, int pid, int minor,
 	/* After a timeout, the tapdisk may still come to pause. */
 	if (err != -ETIMEDOUT) {
 		rec.paused = false;
+		rec.live = false;
 		tap_record_save(env, minor, &rec);
 	}
 	return err;
@@ -215,6 +216,7 @@ int tap_image_unpause(const struct tap_env *env, int pid, int minor,
 	if (tap_record_load(env, minor, &rec))
 		return 0;
 	rec.paused = false;
+	rec.live = false;
 	/* A new image has nothing of what belonged to the old one. */
 	if (o->args) {
 		rec.flags &= ~(TD_CTL_REUSE_PRT | TD_CTL_SECONDARY |

@@ -4,7 +4,7 @@
  * keeps "type:path" and whether the disk is read-only, the rest is in
  * tap<minor>.opened beside the control sockets. Most taps have nothing worth
  * a file. A file is replaced as a whole; who reads it sees the old or the new
- * one.
+ * one. paused=2 is a pause of coalesce.
  *
  * A tapdisk whose mirror fails makes the file TD_CTL_NOMIRROR: what the mirror
  * has is old from then on, and it must not be used by the next tapdisk.
@@ -52,6 +52,7 @@ int tap_record_load(const struct tap_env *env, int minor,
 		return -EINVAL;
 	}
 	rec->paused = paused;
+	rec->live = paused == 2;
 	text[strcspn(text, "\n")] = '\0';
 	snprintf(rec->secondary, sizeof(rec->secondary), "%.255s", text + end);
 	tap_record_nomirror(env, minor, path, sizeof(path));
@@ -68,7 +69,7 @@ int tap_record_save(const struct tap_env *env, int minor,
 	int err;
 
 	tap_record_path(env, minor, path, sizeof(path));
-	if (!rec->flags && !rec->timeout && !rec->paused) {
+	if (!rec->flags && !rec->timeout && !rec->paused && !rec->live) {
 		unlink(path);
 		return 0;
 	}
@@ -77,7 +78,7 @@ int tap_record_save(const struct tap_env *env, int minor,
 	if (!f)
 		goto err_errno;
 	fprintf(f, "flags=%#x timeout=%d paused=%d parent=%d secondary=%s\n",
-		rec->flags, rec->timeout, rec->paused, rec->parent,
+		rec->flags, rec->timeout, rec->live ? 2 : rec->paused, rec->parent,
 		rec->secondary);
 	if (fclose(f) || rename(new, path))
 		goto err_errno;

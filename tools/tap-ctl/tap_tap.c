@@ -47,13 +47,7 @@ err_free:
 	return err;
 }
 
-/*
- * The process to ask, or 0 if there is none: the one that the kernel knows.
- * The caller's idea of it may be old, after a recovery another process serves
- * the tap. But one that lives and is not the right one is a mistake.
- */
-static int tap_destroy_server(const struct tap_env *env, int pid,
-			      const struct tap_sysfs *tap)
+int tap_server(const struct tap_env *env, int pid, const struct tap_sysfs *tap)
 {
 	if (!pid || !tap->task || pid == tap->task ||
 	    !tap_spawn_is_tapdisk(env, pid))
@@ -92,7 +86,7 @@ static int tap_destroy_locked(const struct tap_env *env, int pid, int minor,
 	err = tap_sysfs_read(env, minor, &tap);
 	if (err)
 		return err;
-	pid = tap_destroy_server(env, pid, &tap);
+	pid = tap_server(env, pid, &tap);
 	if (pid < 0)
 		return pid;
 	if (pid) {
@@ -149,7 +143,7 @@ static int tap_recover_locked(const struct tap_env *env, int minor)
 	err = tap_record_load(env, minor, &rec);
 	if (err)
 		return err;
-	if (rec.paused) {
+	if (rec.paused && !rec.live) {
 		td_err("minor %d (%s) is not recovered: it is paused, its image may be in use by others",
 		       minor, tap.name);
 		return -EBUSY;

@@ -6,7 +6,6 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "vhd_util.h"
@@ -112,44 +111,6 @@ int vu_run(const struct vu_verb *verb, int argc, char **argv)
 		return vu_usage(verb, stderr);
 	}
 	return verb->run(&args);
-}
-
-static int64_t vu_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-void vu_progress_init(struct vu_progress *progress, const struct vu_args *args)
-{
-	*progress = (struct vu_progress) {
-		.forced = args->opt['p'],
-		.started = vu_now(),
-	};
-}
-
-/* Five times a second; what takes less than a second needs none. */
-void vu_progress(void *opaque, uint64_t done, uint64_t total)
-{
-	struct vu_progress *p = opaque;
-	int64_t now = vu_now();
-
-	if (!p->forced && (now - p->started < 1000 || !isatty(STDOUT_FILENO)))
-		return;
-	if (done < total && p->shown && now - p->last < 200)
-		return;
-	p->shown = true;
-	p->last = now;
-	printf("\r%6.2f%%", total ? 100.0 * done / total : 100.0);
-	fflush(stdout);
-}
-
-void vu_progress_end(struct vu_progress *progress)
-{
-	if (progress->shown)
-		putchar('\n');
 }
 
 char *vu_clean(char *text)

@@ -3,27 +3,30 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "td_progress.h"
 #include "vhd_util.h"
 
 int vu_coalesce(const struct vu_args *args)
 {
-	struct vu_progress progress;
+	struct td_progress progress;
 	struct vhd_coalesce spec = {
 		.path = args->opt['n'],
 		.parent = args->opt['x'],
 		.ancestor = args->opt['a'],
 		.output = args->opt['o'],
 		.sparse = args->opt['s'],
-		.progress = { vu_progress, &progress },
+		.progress = { td_progress, &progress },
 	};
 	uint64_t sectors;
 	int ret;
 
 	if (args->opt['o'] && args->opt['a'])
 		return vu_wrong(args, "-o excludes -a");
-	vu_progress_init(&progress, args);
+	if (vu_number(args, 'r', 1, VU_RATE_MAX, VU_MB, &spec.rate))
+		return VU_USAGE;
+	td_progress_init(&progress, args->opt['p']);
 	ret = vhd_coalesce(&vu_ctx, &spec, &sectors);
-	vu_progress_end(&progress);
+	td_progress_end(&progress);
 	if (ret)
 		printf("error coalescing: %d\n", ret);
 	else
@@ -33,11 +36,11 @@ int vu_coalesce(const struct vu_args *args)
 
 int vu_fill(const struct vu_args *args)
 {
-	struct vu_progress progress;
+	struct td_progress progress;
 	struct vhd_fill spec = {
 		.path = args->opt['n'],
 		.empty = args->opt['b'],
-		.progress = { vu_progress, &progress },
+		.progress = { td_progress, &progress },
 	};
 	struct vhd_image *image;
 	int ret;
@@ -53,40 +56,40 @@ int vu_fill(const struct vu_args *args)
 	if (vu_number(args, 'f', 0, VU_SECTORS_MAX, 1, &spec.first) ||
 	    vu_number(args, 't', 0, VU_SECTORS_MAX, 1, &spec.last))
 		return VU_USAGE;
-	vu_progress_init(&progress, args);
+	td_progress_init(&progress, args->opt['p']);
 	ret = vhd_fill(&vu_ctx, &spec);
-	vu_progress_end(&progress);
+	td_progress_end(&progress);
 	return vu_status(ret);
 }
 
 int vu_copy(const struct vu_args *args)
 {
-	struct vu_progress progress;
+	struct td_progress progress;
 	struct vhd_copy spec = {
 		.from = args->opt['n'],
 		.to = args->opt['N'],
 		.from_raw = args->opt['r'],
 		.to_raw = args->opt['R'],
-		.progress = { vu_progress, &progress },
+		.progress = { td_progress, &progress },
 	};
 	int ret;
 
-	vu_progress_init(&progress, args);
+	td_progress_init(&progress, args->opt['p']);
 	ret = vhd_copy(&vu_ctx, &spec);
-	vu_progress_end(&progress);
+	td_progress_end(&progress);
 	return vu_status(ret);
 }
 
 int vu_compact(const struct vu_args *args)
 {
-	struct vu_progress state;
-	struct vhd_progress progress = { vu_progress, &state };
+	struct td_progress state;
+	struct vhd_progress progress = { td_progress, &state };
 	uint32_t dropped = 0;
 	int ret;
 
-	vu_progress_init(&state, args);
+	td_progress_init(&state, args->opt['p']);
 	ret = vhd_compact(&vu_ctx, args->opt['n'], &progress, &dropped);
-	vu_progress_end(&state);
+	td_progress_end(&state);
 	if (!ret)
 		printf("dropped blocks: %u\n", dropped);
 	return vu_status(ret);

@@ -18,6 +18,8 @@
 #define VU_FAILED	1
 #define VU_USAGE	2
 #define VU_MB		((uint64_t)1 << 20)
+/* MiB per second */
+#define VU_RATE_MAX	(1 << 20)
 #define VU_LETTERS	128
 #define VU_SECTORS_MAX	(VHD_DISK_MAX / VHD_SECTOR)
 
@@ -75,22 +77,6 @@ int vu_number(const struct vu_args *args, char letter, uint64_t min,
 /* The same for the size of a disk in MB, and tells why there is a limit. */
 int vu_disk_size(const struct vu_args *args, char letter, uint64_t *size);
 int vu_status(int error);
-
-/**
- * struct vu_progress - how far something long has come
- * @forced: -p: print always, not only on a terminal after a second
- */
-struct vu_progress {
-	bool forced;
-	bool shown;
-	int64_t started;
-	int64_t last;
-};
-
-void vu_progress_init(struct vu_progress *progress,
-		      const struct vu_args *args);
-void vu_progress(void *opaque, uint64_t done, uint64_t total);
-void vu_progress_end(struct vu_progress *progress);
 
 /* The verbs. */
 int vu_create(const struct vu_args *args);
