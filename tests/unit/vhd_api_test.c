@@ -266,6 +266,46 @@ static void test_coalesce(void **state)
 	assert_non_null(strstr(api_text, "it has no parent"));
 }
 
+static bool api_stop(void *opaque)
+{
+	return ++((struct api_far *)opaque)->calls > 0;
+}
+
+/* It ends when it is told to, and goes on another time. */
+static void test_coalesce_stop(void **state)
+{
+	struct api_far far = { 0 };
+	uint64_t merged;
+	struct vhd_coalesce_opts opts = {
+		.struct_size = sizeof(opts),
+		.flags = VHD_DISK_LIVE,
+		.opaque = &far,
+		.merged = &merged,
+		.stop = api_stop,
+	};
+	struct vhd_disk *d;
+
+	(void)state;
+	api_create("a.vhd", API_SECTORS);
+	api_snapshot("b.vhd", "a.vhd");
+	api_write("b.vhd", 1, 'B');
+	api_write("b.vhd", API_SECTORS - 1, 'B');
+	/* As a guest with a child of it. */
+	assert_int_equal(vhd_disk_open(vt_path("b.vhd"), VHD_DISK_RDONLY,
+				       &api_msg, &d), 0);
+	assert_int_equal(vhd_disk_coalesce(vt_path("b.vhd"), &opts, &api_msg),
+			 -EINTR);
+	assert_true(merged < 2 * API_BLOCK);
+	assert_int_equal(api_read("b.vhd", API_SECTORS - 1), 'B');
+	opts.stop = NULL;
+	assert_int_equal(vhd_disk_coalesce(vt_path("b.vhd"), &opts, &api_msg),
+			 0);
+	assert_int_equal(merged, 2 * API_BLOCK);
+	assert_int_equal(vhd_disk_close(d), 0);
+	assert_int_equal(api_read("a.vhd", API_SECTORS - 1), 'B');
+	api_good("a.vhd");
+}
+
 /* The parent of an image may not be anywhere, unless the caller says so. */
 static void test_coalesce_policy(void **state)
 {
@@ -592,6 +632,7 @@ int main(void)
 		TEST(test_struct_size),
 		TEST(test_coalesce),
 		TEST(test_coalesce_policy),
+		TEST(test_coalesce_stop),
 		TEST(test_resize),
 		TEST(test_repair),
 		TEST(test_set),

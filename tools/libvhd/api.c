@@ -180,7 +180,7 @@ int vhd_disk_coalesce(const char *path, const struct vhd_coalesce_opts *opts,
 	ret = vhd_api_take(&ctx, path, opts, &o, sizeof(o));
 	if (!ret)
 		ret = vhd_api_flags(&ctx, path, o.flags, VHD_DISK_ANY_PARENT |
-				    VHD_DISK_SPARSE);
+				    VHD_DISK_SPARSE | VHD_DISK_LIVE);
 	if (ret)
 		return ret;
 	if (o.ancestor && o.output)
@@ -194,6 +194,9 @@ int vhd_disk_coalesce(const char *path, const struct vhd_coalesce_opts *opts,
 		.ancestor = o.ancestor,
 		.output = o.output,
 		.sparse = o.flags & VHD_DISK_SPARSE,
+		.live = o.flags & VHD_DISK_LIVE,
+		.rate = o.rate,
+		.stop = o.stop,
 		.progress = { o.progress, o.opaque },
 	};
 	return vhd_coalesce(&ctx, &spec, o.merged);

@@ -16,6 +16,7 @@
 #ifndef LIBVHD_H
 #define LIBVHD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -193,7 +194,7 @@ int vhd_disk_repair(const char *path, unsigned int flags,
 /**
  * struct vhd_coalesce_opts - how to merge
  * @struct_size: sizeof(struct vhd_coalesce_opts)
- * @flags: VHD_DISK_ANY_PARENT; VHD_DISK_SPARSE
+ * @flags: VHD_DISK_ANY_PARENT, VHD_DISK_SPARSE, VHD_DISK_LIVE
  * @reserved: 0
  * @parent: take this for the parent, whatever the image names; or NULL
  * @ancestor: merge into this image of the chain, with all images between;
@@ -203,6 +204,9 @@ int vhd_disk_repair(const char *path, unsigned int flags,
  * @progress: told now and then how far it has come; or NULL
  * @opaque: for @progress
  * @merged: result: how many sectors were merged; or NULL
+ * @stop: asked now and then, with @opaque, whether to end with -EINTR; what is
+ *	left can be merged at another time; or NULL
+ * @rate: bytes per second at most, on average; 0: as fast as it goes
  */
 struct vhd_coalesce_opts {
 	size_t struct_size;
@@ -214,10 +218,18 @@ struct vhd_coalesce_opts {
 	void (*progress)(void *opaque, uint64_t done, uint64_t total);
 	void *opaque;
 	uint64_t *merged;
+	bool (*stop)(void *opaque);
+	uint64_t rate;
 };
 
 /* Zeros become holes. */
 #define VHD_DISK_SPARSE		0x80U
+/*
+ * The chain is in use: somebody reads the image and writes a child of it, and
+ * sees no difference. -EBUSY if another image in the folder of one of the two
+ * has the same parent.
+ */
+#define VHD_DISK_LIVE		0x800U
 
 /**
  * vhd_disk_coalesce() - merge a differencing image into its parent
