@@ -6,6 +6,10 @@
 #include "vhd_cli.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char verbs_loop[32];
 
 /* An image of 64 MB with data in blocks 0 and 3, by QEMU. */
 static void verbs_image(const char *name)
@@ -578,6 +582,74 @@ static void test_compact(void **state)
 	vcli_says("compact -n f.vhd", 1, "type is 2 (fixed)");
 }
 
+/*
+ * On a block device: what would change the size of a file is refused before
+ * anything is changed, and says why.
+ */
+static void verbs_device(const char *dev)
+{
+	static const char *const refused[] = {
+		"resize -n %s -s 128 -j j", "fill -n %s", "compact -n %s",
+		"modify -n %s -z", "modify -n %s -s 8192", "repair -n %s -b",
+		"coalesce -n c.vhd -x %s",
+	};
+	char cmd[256];
+	unsigned int i;
+
+	snprintf(cmd, sizeof(cmd), "check -n %s -b", dev);
+	vcli_says(cmd, 0, "is valid");
+	vcli_is("!cp dev before", 0, "");
+	for (i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+		snprintf(cmd, sizeof(cmd), refused[i], dev);
+		vcli_says(cmd, 1, "must be a regular file");
+		vcli_is("!sync dev; cmp dev before", 0, "");
+	}
+	snprintf(cmd, sizeof(cmd), "set -n %s -f hidden -v 1", dev);
+	vcli_is(cmd, 0, "");
+	snprintf(cmd, sizeof(cmd), "query -n %s -f", dev);
+	vcli_is(cmd, 0, "hidden: 1\n");
+	snprintf(cmd, sizeof(cmd), "copy -n %s -N d.vhd", dev);
+	vcli_is(cmd, 0, "");
+	verbs_same("d.vhd", "a.raw");
+}
+
+static void test_device(void **state)
+{
+	char *nl;
+
+	(void)state;
+	verbs_image("a.vhd");
+	vcli_is("copy -n a.vhd -N a.raw -R", 0, "");
+	vcli_is("snapshot -n c.vhd -p a.vhd", 0, "");
+	vcli_is("fill -n c.vhd -b -f 0 -t 0", 0, "");
+	vcli_is("!qemu-io -f vpc -c 'write -P 9 20M 4k' c.vhd >/dev/null", 0,
+		"");
+	/* The footer at the end of a device that is larger. */
+	vcli_is("!cp a.vhd dev; truncate -s 40M dev; tail -c 512 a.vhd >>dev",
+		0, "");
+	if (vcli_run("!losetup -f --show dev")) {
+		print_message("no loop device: %s", vcli_out);
+		skip();
+	}
+	nl = strchr(vcli_out, '\n');
+	assert_non_null(nl);
+	*nl = 0;
+	snprintf(verbs_loop, sizeof(verbs_loop), "%.30s", vcli_out);
+	verbs_device(verbs_loop);
+}
+
+static int verbs_device_teardown(void **state)
+{
+	char cmd[64];
+
+	if (*verbs_loop) {
+		snprintf(cmd, sizeof(cmd), "losetup -d %s", verbs_loop);
+		if (system(cmd))
+			return -1;
+	}
+	return vcli_teardown(state);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, vcli_setup, \
@@ -598,6 +670,8 @@ int main(void)
 		TEST(test_copy),
 		TEST(test_fill),
 		TEST(test_compact),
+		cmocka_unit_test_setup_teardown(test_device, vcli_setup,
+						verbs_device_teardown),
 	};
 
 	if (vcli_init())

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "vhd_private.h"
+#include "vhd_edit.h"
 
 static int vhd_check_bitmap(const struct vhd_image *image, uint32_t block,
 			    struct vhd_check_stats *stats)
@@ -54,7 +54,10 @@ static int vhd_check_blocks(const struct vhd_image *image, unsigned int flags,
 		ret = vhd_check_bitmap(image, i, stats);
 		if (ret)
 			return ret;
+		vhd_progress_tell(&stats->progress, i, image->nr_blocks);
 	}
+	if (flags & VHD_CHECK_BITMAPS)
+		vhd_progress_tell(&stats->progress, 1, 1);
 	return 0;
 }
 

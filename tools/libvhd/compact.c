@@ -231,6 +231,9 @@ int vhd_compact(const struct vhd_ctx *ctx, const char *path,
 			      path);
 		goto out;
 	}
+	ret = vhd_edit_sizable(c.image);
+	if (ret)
+		goto out;
 	c.with = malloc(VHD_BLOCK_SIZE);
 	c.without = malloc(VHD_BLOCK_SIZE);
 	c.order = malloc((size_t)c.image->header.max_bat * 4 + 4);

@@ -44,6 +44,15 @@ int vhd_edit_open(const struct vhd_ctx *ctx, const char *path,
 			image);
 }
 
+int vhd_edit_sizable(const struct vhd_image *image)
+{
+	if (!image->bdev)
+		return 0;
+	return vhd_msg(&image->ctx, -ENOTSUP,
+		       "%s: is a block device, must be a regular file for this: the place of the footer would have to change; copy it to a file first",
+		       image->path);
+}
+
 void vhd_batmap_renew(struct vhd_image *image)
 {
 	if (!image->batmap_map || image->batmap_good)
@@ -64,6 +73,10 @@ int vhd_footer_write(struct vhd_image *image)
 	uint8_t buf[VHD_FOOTER_SIZE];
 	int ret = 0;
 
+	if (image->footer_lost)
+		ret = vhd_edit_sizable(image);
+	if (ret)
+		return ret;
 	vhd_footer_build(&image->footer, buf);
 	if (image->footer.type != VHD_TYPE_FIXED) {
 		ret = vhd_pwrite(image->fd, buf, sizeof(buf), 0);
@@ -351,6 +364,8 @@ int vhd_set_parent(const struct vhd_ctx *ctx, const char *path,
 			      "%s: footer: type is %u, must be 4 (differencing) to have a parent",
 			      path, image->footer.type);
 	if (!ret)
+		ret = vhd_edit_sizable(image);
+	if (!ret)
 		ret = vhd_new_parent_open(image, parent, raw, &p);
 	if (!ret) {
 		ret = vhd_parent_change(image, p);
@@ -371,6 +386,9 @@ int vhd_set_file_size(const struct vhd_ctx *ctx, const char *path,
 	ret = vhd_edit_open(ctx, path, 0, &image);
 	if (ret)
 		return ret;
+	ret = vhd_edit_sizable(image);
+	if (ret)
+		goto out;
 	min = vhd_round_up(image->footer.type == VHD_TYPE_FIXED ? image->size :
 			   image->data_end, VHD_SECTOR) + VHD_FOOTER_SIZE;
 	if (size < min || size % VHD_SECTOR || size > VHD_FILE_MAX)
@@ -385,6 +403,7 @@ int vhd_set_file_size(const struct vhd_ctx *ctx, const char *path,
 	if (!ret && S_ISREG(st.st_mode) &&
 	    (ftruncate(image->fd, size) || fdatasync(image->fd)))
 		ret = -errno;
+out:
 	vhd_close(image);
 	return ret;
 }
@@ -404,6 +423,9 @@ int vhd_kill_data(const struct vhd_ctx *ctx, const char *path)
 			      path);
 		goto out;
 	}
+	ret = vhd_edit_sizable(image);
+	if (ret)
+		goto out;
 	/* The batmap first: it must not tell of blocks that are not there. */
 	if (image->batmap_map) {
 		image->batmap_good = false;
@@ -445,7 +467,7 @@ static int vhd_repair_append(const struct vhd_ctx *ctx, const char *path)
 	ret = vhd_lock(ctx, fd, true, path);
 	if (!ret && (fstat(fd, &st) || !S_ISREG(st.st_mode) ||
 		     st.st_size < (off_t)VHD_FOOTER_SIZE))
-		ret = vhd_msg(ctx, -EINVAL,
+		ret = vhd_msg(ctx, S_ISBLK(st.st_mode) ? -ENOTSUP : -EINVAL,
 			      "%s: must be a regular file with a footer", path);
 	if (!ret)
 		ret = vhd_pread(fd, buf, sizeof(buf), 0);
@@ -484,6 +506,8 @@ int vhd_repair(const struct vhd_ctx *ctx, const char *path, bool backup)
 		return ret;
 	if (image->footer.type != VHD_TYPE_FIXED) {
 		if (image->footer_lost || backup)
+			ret = vhd_edit_sizable(image);
+		if (!ret && (image->footer_lost || backup))
 			ret = vhd_trim(image);
 		if (!ret && image->batmap_map && !image->batmap_good) {
 			vhd_batmap_renew(image);

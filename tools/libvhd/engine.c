@@ -156,8 +156,8 @@ static int vhd_eng_open_rw(struct vhd_eng *eng)
 		return -errno;
 	if (vhd_is_flat(leaf))
 		return 0;
-	if (!S_ISREG(st.st_mode))
-		return vhd_msg(&leaf->ctx, -EINVAL,
+	if (leaf->bdev)
+		return vhd_msg(&leaf->ctx, -ENOTSUP,
 			       "%s: only a fixed image can be written on a block device; type is %u, must be 2",
 			       leaf->path, leaf->footer.type);
 	if (leaf->footer_lost || leaf->footer_off != leaf->data_end ||

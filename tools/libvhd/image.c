@@ -55,7 +55,8 @@ static int vhd_load_size(struct vhd_image *image)
 	image->dev = st.st_dev;
 	image->ino = st.st_ino;
 	image->file_size = st.st_size;
-	if (S_ISBLK(st.st_mode)) {
+	image->bdev = S_ISBLK(st.st_mode);
+	if (image->bdev) {
 		if (ioctl(image->fd, BLKGETSIZE64, &image->file_size))
 			return vhd_msg(&image->ctx, -errno,
 				       "%s: cannot get its size: %m",

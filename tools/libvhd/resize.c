@@ -383,8 +383,9 @@ int vhd_resize(const struct vhd_ctx *ctx, const char *path, uint64_t size,
 	fixed = image->footer.type == VHD_TYPE_FIXED;
 	size = vhd_round_up(size, fixed ? VHD_BLOCK_SIZE :
 			    image->header.block_size);
-	if (size == image->size)
-		ret = 0;
+	ret = size == image->size || !journal ? 0 : vhd_edit_sizable(image);
+	if (ret || size == image->size)
+		;
 	else if (!journal)
 		ret = vhd_resize_fast(image, size);
 	else if (fixed)

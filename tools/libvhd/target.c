@@ -102,8 +102,11 @@ int vhd_target_reserve(struct vhd_target *t, uint32_t blocks)
 	uint32_t last;
 	int ret;
 
-	if (!blocks || vhd_is_flat(image))
+	if (vhd_is_flat(image))
 		return 0;
+	ret = vhd_edit_sizable(image);
+	if (ret || !blocks)
+		return ret;
 	ret = vhd_trim(image);
 	if (ret)
 		return vhd_msg(&image->ctx, ret, "%s: cannot write: %s",

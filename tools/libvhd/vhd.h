@@ -185,6 +185,7 @@ static inline void vhd_set_bit(uint8_t *map, uint32_t bit)
  * @path: real path
  * @fd: descriptor; holds the lock, if any
  * @rw: opened for writing
+ * @bdev: a block device, the size of which stays as it is
  * @raw: not a VHD: a parent that is a plain disk image
  * @dev: file system of the file
  * @ino: number of the file
@@ -215,6 +216,7 @@ struct vhd_image {
 	char *path;
 	int fd;
 	bool rw;
+	bool bdev;
 	bool raw;
 	dev_t dev;
 	ino_t ino;
@@ -360,6 +362,16 @@ struct vhd_create {
 /* Make an image; -EEXIST: never over an old file. Durable when it returns. */
 int vhd_create(const struct vhd_ctx *ctx, const struct vhd_create *spec);
 
+/**
+ * struct vhd_progress - told how far something long has come
+ * @fn: called now and then with steps done and to do; may be NULL
+ * @opaque: for @fn
+ */
+struct vhd_progress {
+	void (*fn)(void *opaque, uint64_t done, uint64_t total);
+	void *opaque;
+};
+
 /* What vhd_check() looks at besides what vhd_open() does. */
 #define VHD_CHECK_BITMAPS	0x1
 #define VHD_CHECK_PARENTS	0x2
@@ -368,6 +380,7 @@ struct vhd_check_stats {
 	uint64_t blocks;	/* allocated blocks */
 	uint64_t full;		/* of them: all sectors present (BITMAPS) */
 	uint64_t sectors;	/* present sectors (BITMAPS) */
+	struct vhd_progress progress;	/* set by the caller: of BITMAPS */
 };
 
 /* @open_flags: VHD_OPEN_*; @stats may be NULL. */
@@ -380,16 +393,6 @@ int vhd_check(const struct vhd_ctx *ctx, const char *path,
  * themselves and lock them. If one was interrupted, running it again finishes
  * or undoes what was begun.
  */
-
-/**
- * struct vhd_progress - told how far something long has come
- * @fn: called now and then with steps done and to do; may be NULL
- * @opaque: for @fn
- */
-struct vhd_progress {
-	void (*fn)(void *opaque, uint64_t done, uint64_t total);
-	void *opaque;
-};
 
 /**
  * vhd_read() - read what a guest would see

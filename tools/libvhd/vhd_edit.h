@@ -95,6 +95,8 @@ int vhd_edit_open(const struct vhd_ctx *ctx, const char *path,
 		  unsigned int flags, struct vhd_image **image);
 /* The journal that vhd_edit_open() looks for; @name has PATH_MAX bytes. */
 int vhd_journal_name(const char *path, char *name);
+/* -ENOTSUP on a block device: what is to be done changes the file's size. */
+int vhd_edit_sizable(const struct vhd_image *image);
 /* A batmap that is not to be trusted: begin again with an empty one. */
 void vhd_batmap_renew(struct vhd_image *image);
 /* New footers, at the places of the old ones; durable when it returns. */

@@ -4,6 +4,7 @@
 #include <json-c/json.h>
 #include <string.h>
 
+#include "td_progress.h"
 #include "vhd_util.h"
 
 static uint32_t vu_allocated(const struct vhd_image *image)
@@ -199,7 +200,8 @@ static int vu_check_json(const struct vu_args *args, unsigned int open_flags,
 
 int vu_check(const struct vu_args *args)
 {
-	struct vhd_check_stats stats = { 0 };
+	struct td_progress progress;
+	struct vhd_check_stats stats = { .progress = { td_progress, &progress } };
 	unsigned int open_flags = (args->opt['i'] ? VHD_OPEN_NO_FOOTER : 0) |
 				  (args->opt['I'] ? VHD_OPEN_ANY_UUID : 0) |
 				  (args->opt['t'] ? VHD_OPEN_ANY_TIME : 0) |
@@ -207,13 +209,18 @@ int vu_check(const struct vu_args *args)
 	unsigned int flags = (args->opt['p'] ? VHD_CHECK_PARENTS : 0) |
 			     (args->opt['b'] || args->opt['s'] ?
 			      VHD_CHECK_BITMAPS : 0);
+	int ret;
 
 	if (args->opt['B'] && flags & VHD_CHECK_BITMAPS)
 		return vu_wrong(args,
 				"-B excludes -b and -s: bitmaps can be believed only if no blocks overlap");
 	if (args->json)
 		return vu_check_json(args, open_flags, flags);
-	if (vhd_check(&vu_ctx, args->opt['n'], open_flags, flags, &stats))
+	/* -p is for the parents here. */
+	td_progress_init(&progress, false);
+	ret = vhd_check(&vu_ctx, args->opt['n'], open_flags, flags, &stats);
+	td_progress_end(&progress);
+	if (ret)
 		return VU_FAILED;
 	printf("%s is valid\n", args->opt['n']);
 	if (args->opt['s'])
