@@ -63,14 +63,26 @@ void vhd_batmap_renew(struct vhd_image *image)
 	image->batmap_good = true;
 }
 
+static int vhd_footer_put_sync(const struct vhd_image *image,
+			       const uint8_t *buf, uint64_t off)
+{
+	int ret = vhd_pwrite(image->fd, buf, VHD_FOOTER_SIZE, off);
+
+	return !ret && fdatasync(image->fd) ? -errno : ret;
+}
+
 /*
- * The copy first: until the footer at the end is written too, that one, the
- * old one, counts.
+ * One at the end that differs from the copy at 0 is a fault, and they cannot
+ * be written at once. So the one at the end goes first, then the copy, which
+ * counts meanwhile, is switched, a single sector; then the end is written
+ * anew. The copy must be good before that. A fixed disk has but the one at
+ * the end.
  */
 int vhd_footer_write(struct vhd_image *image)
 {
 	uint64_t off = vhd_round_up(image->footer_off, VHD_SECTOR);
-	uint8_t buf[VHD_FOOTER_SIZE];
+	uint8_t buf[VHD_FOOTER_SIZE], copy[VHD_FOOTER_SIZE];
+	uint8_t none[VHD_FOOTER_SIZE] = { 0 };
 	int ret = 0;
 
 	if (image->footer_lost)
@@ -79,15 +91,18 @@ int vhd_footer_write(struct vhd_image *image)
 		return ret;
 	vhd_footer_build(&image->footer, buf);
 	if (image->footer.type != VHD_TYPE_FIXED) {
-		ret = vhd_pwrite(image->fd, buf, sizeof(buf), 0);
-		if (!ret && fdatasync(image->fd))
-			ret = -errno;
+		ret = vhd_pread(image->fd, copy, sizeof(copy), 0);
+		if (!ret && memcmp(copy, image->footer_buf, sizeof(copy)))
+			ret = vhd_footer_put_sync(image, image->footer_buf, 0);
+		if (!ret && memcmp(buf, image->footer_buf, sizeof(buf)) &&
+		    !image->footer_lost)
+			ret = vhd_footer_put_sync(image, none, off);
+		if (!ret)
+			ret = vhd_footer_put_sync(image, buf, 0);
 	}
 	/* One of 511 bytes grows by the one that it lacks. */
 	if (!ret)
-		ret = vhd_pwrite(image->fd, buf, sizeof(buf), off);
-	if (!ret && fdatasync(image->fd))
-		ret = -errno;
+		ret = vhd_footer_put_sync(image, buf, off);
 	if (ret)
 		return vhd_edit_failed(image, ret);
 	memcpy(image->footer_buf, buf, sizeof(buf));

@@ -7,6 +7,8 @@
  * file, as tap does it: header, BAT, batmap, locators. Blocks that lie in the
  * way are copied behind the last one; all of it under a journal (journal.c).
  * When the disk shrinks, what was behind the new end is dropped from the BAT.
+ *
+ * A fixed disk grows under a journal, too, and shrinks without one.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -118,9 +120,30 @@ static int vhd_resize_fast(struct vhd_image *image, uint64_t size)
 }
 
 /*
- * Larger: under a journal. Smaller: the new footer, then the end is cut off;
- * if only the first is done, the disk has its old size still.
+ * The new footer goes over the old one, a single sector: that is the change.
+ * Only then what is behind the new end is free to take a footer, and the file
+ * is cut. If the last was not done, the file is longer than it must be.
  */
+static int vhd_shrink_fixed(struct vhd_image *image, uint64_t size,
+			    const struct vhd_footer *footer)
+{
+	uint8_t buf[VHD_FOOTER_SIZE];
+	int ret;
+
+	vhd_footer_build(footer, buf);
+	ret = vhd_pwrite(image->fd, buf, sizeof(buf), image->footer_off);
+	if (!ret && fdatasync(image->fd))
+		ret = -errno;
+	if (!ret)
+		ret = vhd_pwrite(image->fd, buf, sizeof(buf), size);
+	if (!ret && (fdatasync(image->fd) ||
+		     ftruncate(image->fd, size + VHD_FOOTER_SIZE) ||
+		     fdatasync(image->fd)))
+		ret = -errno;
+	return ret ? vhd_resize_failed(image, ret) : 0;
+}
+
+/* Larger: under a journal. */
 static int vhd_resize_fixed(struct vhd_image *image, uint64_t size,
 			    const char *journal)
 {
@@ -131,15 +154,8 @@ static int vhd_resize_fixed(struct vhd_image *image, uint64_t size,
 	int ret;
 
 	vhd_footer_resize(&footer, size);
-	if (size < image->size) {
-		vhd_footer_build(&footer, buf);
-		ret = vhd_pwrite(image->fd, buf, sizeof(buf), size);
-		if (!ret && (fdatasync(image->fd) ||
-			     ftruncate(image->fd, size + VHD_FOOTER_SIZE) ||
-			     fdatasync(image->fd)))
-			ret = -errno;
-		return ret ? vhd_resize_failed(image, ret) : 0;
-	}
+	if (size < image->size)
+		return vhd_shrink_fixed(image, size, &footer);
 	end = vhd_round_up(image->footer_off, VHD_SECTOR);
 	if (end < size)
 		end = size;
