@@ -6,6 +6,8 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,7 +18,7 @@
 #define REC_PAGE	4096U
 #define REC_SECTOR	512U
 /* As many sectors may be on their way; the tests stay far below. */
-#define REC_UNITS	4096U
+#define REC_UNITS	8192U
 #define REC_DIRTY	65536U
 
 struct rec_stats rec_stats;
@@ -57,6 +59,18 @@ static struct {
 	unsigned int nr_dirty;
 	uint64_t cut_at;	/* and from here on it does */
 } rec;
+
+/* A file beside the one that is recorded. */
+static struct {
+	bool on;
+	char path[PATH_MAX];
+	char state[PATH_MAX];
+	uint8_t *data;
+	size_t len;
+	bool synced;		/* the contents are durable */
+	bool now;		/* it has its name */
+	bool disk;		/* and has it after a power cut */
+} rec_beside;
 
 static void rec_disk_resize(struct rec_disk *d, uint64_t size)
 {
@@ -206,7 +220,21 @@ static void rec_op_extend(const struct rec_op *op)
 			 "ftruncate");
 }
 
-static void rec_state(const uint8_t *take, bool extend)
+static void rec_beside_put(bool there)
+{
+	FILE *f;
+
+	if (!rec_beside.on)
+		return;
+	__real_unlink(rec_beside.state);
+	if (!there)
+		return;
+	f = fopen(rec_beside.state, "w");
+	rec_must(f && fwrite(rec_beside.data, 1, rec_beside.len, f) ==
+		 rec_beside.len && !fclose(f), rec_beside.state);
+}
+
+static void rec_state(const uint8_t *take, bool extend, bool beside)
 {
 	const struct rec_op *op;
 	unsigned int i, k, nr;
@@ -225,6 +253,7 @@ static void rec_state(const uint8_t *take, bool extend)
 				rec_op_extend(op);
 		}
 	}
+	rec_beside_put(beside);
 	rec_stats.states++;
 	rec.check();
 	rec_restore();
@@ -271,7 +300,10 @@ void rec_cut(unsigned int max)
 				take[k] = i >> k & 1;
 		else
 			rec_choose(take);
-		rec_state(take, vfake_random() % 8 == 0);
+		rec_state(take, vfake_random() % 8 == 0, rec_beside.now);
+		if (rec_beside.now != rec_beside.disk)
+			rec_state(take, vfake_random() % 8 == 0,
+				  rec_beside.disk);
 	}
 	rec.on = true;
 }
@@ -309,6 +341,8 @@ static bool rec_is(int fd)
 	rec_must(!fstat(fd, &st), "fstat");
 	if (S_ISDIR(st.st_mode))
 		return false;
+	if (rec_beside.on && rec.ino && rec.ino != st.st_ino)
+		return false;
 	if (!rec.ino) {
 		rec.ino = st.st_ino;
 		rec.dev = st.st_dev;
@@ -316,6 +350,12 @@ static bool rec_is(int fd)
 	if (rec.ino != st.st_ino || rec.dev != st.st_dev)
 		fail_msg("recorder: another file than the leaf is changed");
 	return true;
+}
+
+static void rec_point(void)
+{
+	if (rec.each)
+		rec_cut(rec.each);
 }
 
 static void rec_add(enum rec_kind kind, const void *data, uint64_t off,
@@ -331,8 +371,20 @@ static void rec_add(enum rec_kind kind, const void *data, uint64_t off,
 	rec.newest = op;
 	rec.nr++;
 	rec_stats.ops++;
-	if (rec.each)
-		rec_cut(rec.each);
+	rec_point();
+}
+
+/* Another file than the one that is recorded is written. */
+static void rec_beside_write(const uint8_t *buf, size_t len, off_t off)
+{
+	if (!off)
+		rec_beside.len = 0;
+	if (rec_beside.now || (size_t)off != rec_beside.len)
+		fail_msg("recorder: another file than the leaf is changed");
+	rec_beside.data = realloc(rec_beside.data, off + len);
+	memcpy(rec_beside.data + off, buf, len);
+	rec_beside.len = off + len;
+	rec_beside.synced = false;
 }
 
 /* What recovery does to the file of a state. */
@@ -353,6 +405,8 @@ ssize_t __wrap_pwrite64(int fd, const void *buf, size_t len, off_t off)
 
 	if (n > 0 && rec_is(fd))
 		rec_add(REC_WRITE, buf, off, n);
+	else if (n > 0 && rec.on && rec_beside.on)
+		rec_beside_write(buf, n, off);
 	else if (n > 0)
 		rec_note(fd, off, n);
 	return n;
@@ -393,8 +447,65 @@ int __wrap_fallocate64(int fd, int mode, off_t off, off_t len)
 	return ret;
 }
 
+int __wrap_posix_fallocate64(int fd, off_t off, off_t len)
+{
+	struct stat st;
+	int ret;
+
+	rec_must(!fstat(fd, &st), "fstat");
+	ret = __real_posix_fallocate64(fd, off, len);
+	if (!ret && rec_is(fd) && off + len > st.st_size)
+		rec_add(REC_TRUNCATE, NULL, off + len, 0);
+	return ret;
+}
+
+int __wrap_renameat2(int from_fd, const char *from, int to_fd, const char *to,
+		     unsigned int flags)
+{
+	int ret = __real_renameat2(from_fd, from, to_fd, to, flags);
+
+	if (ret || !rec.on)
+		return ret;
+	if (rec_beside.on && !strcmp(to, rec_beside.path)) {
+		if (!rec_beside.synced)
+			fail_msg("recorder: a journal gets its name before it is durable");
+		rec_beside.now = true;
+		rec_point();
+	} else if (rec.first) {
+		fail_msg("recorder: a file gets its name before it is durable");
+	}
+	return 0;
+}
+
+int __wrap_unlink(const char *path)
+{
+	int ret = __real_unlink(path);
+
+	if (!ret && rec.on && rec_beside.on &&
+	    !strcmp(path, rec_beside.path)) {
+		rec_beside.now = false;
+		rec_point();
+	}
+	return ret;
+}
+
+static void rec_beside_sync(int fd)
+{
+	struct stat st;
+
+	rec_must(!fstat(fd, &st), "fstat");
+	rec_stats.syncs++;
+	if (S_ISDIR(st.st_mode))
+		rec_beside.disk = rec_beside.now;
+	else
+		rec_beside.synced = true;
+	rec_point();
+}
+
 static int rec_sync(int fd, int ret)
 {
+	if (!ret && rec.on && rec_beside.on && !rec_is(fd))
+		rec_beside_sync(fd);
 	if (ret || !rec_is(fd))
 		return ret;
 	rec_stats.syncs++;
@@ -470,8 +581,35 @@ void rec_start(const char *path, const char *state, void (*check)(void))
 	rec.on = true;
 }
 
+void rec_journal(const char *path, const char *state)
+{
+	struct stat st;
+	int fd;
+
+	rec_beside.on = true;
+	snprintf(rec_beside.path, sizeof(rec_beside.path), "%s", path);
+	snprintf(rec_beside.state, sizeof(rec_beside.state), "%s", state);
+	fd = open(path, O_RDONLY);
+	if (fd < 0)
+		return;
+	rec_must(!fstat(fd, &st), path);
+	rec_beside.data = malloc(st.st_size);
+	rec_beside.len = st.st_size;
+	rec_must(pread(fd, rec_beside.data, st.st_size, 0) == st.st_size,
+		 path);
+	close(fd);
+	rec_beside.synced = true;
+	rec_beside.now = true;
+	rec_beside.disk = true;
+}
+
 void rec_stop(void)
 {
+	if (!rec.fd)
+		return;
+	rec_beside_put(false);
+	free(rec_beside.data);
+	memset(&rec_beside, 0, sizeof(rec_beside));
 	rec.on = false;
 	rec_durable(rec.nr);
 	rec_disk_resize(&rec.disk, 0);
