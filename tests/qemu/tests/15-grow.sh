@@ -37,7 +37,7 @@ guest_fills()
 }
 
 guest_must g1 100 'mkfs.ext4 -q /dev/xvda && mount /dev/xvda /mnt/a &&
-	dd if=/dev/urandom of=/dev/xvdb bs=1M count=4 oflag=direct 2>&1 && md5sum /dev/xvdb >/tmp/b.md5'
+	dd if=/dev/urandom of=/tmp/b bs=1M count=4 && dd if=/tmp/b of=/dev/xvdb bs=1M oflag=direct 2>&1'
 guest_must g1 30 "cat >/tmp/load <<-END
 	while [ ! -e /tmp/stop ]; do
 		fio --name=l --filename=/mnt/a/load --size=16m --bsrange=4k-64k --rw=randwrite \
@@ -95,12 +95,18 @@ must tap-ctl recover -m "$minor"
 guest_sees xvdb 4000
 guest_fills xvdb 4000
 
+step "as large as a VHD can be"
+resize vhd:/data/room.vhd -s 2088960
+guest_sees xvdb 2088960
+guest_fills xvdb 2088960
+guest_must g1 60 'dd if=/dev/xvdb bs=1M count=4 iflag=direct | cmp - /tmp/b 2>&1'
+
 step "all is there"
 rounds 1
 guest_must g1 200 'touch /tmp/stop; while kill -0 $(cat /tmp/load.pid) 2>/dev/null; do sleep 0.2; done; [ -e /tmp/end ] || { cat /tmp/load.out; exit 1; }'
 guest_must g1 200 'umount /mnt/a && e2fsck -fn /dev/xvda 2>&1 && mount /dev/xvda /mnt/a && md5sum -c /tmp/big.md5 && umount /mnt/a'
 guest_shutdown g1
 taps_must_be_gone
-[ "$(vhd-util query -n /data/room.vhd -v)" = 4000 ] || fail "room.vhd: $(vhd-util query -n /data/room.vhd -v) MiB"
+[ "$(vhd-util query -n /data/room.vhd -v)" = 2088960 ] || fail "room.vhd: $(vhd-util query -n /data/room.vhd -v) MiB"
 must vhd-util check -n /data/room.vhd
 image_must_be_clean vpc vhd:/data/moved.vhd
