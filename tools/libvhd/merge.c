@@ -240,6 +240,9 @@ static int vhd_part_end(struct vhd_part *part, int error, uint64_t *sectors)
 		ret = -errno;
 	if (fd >= 0)
 		close(fd);
+	/* Nothing of the name, as if it had never been made. */
+	if (ret)
+		unlink(part->name);
 	return ret;
 }
 
