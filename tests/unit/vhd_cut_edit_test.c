@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Loss of power while an image is changed, by enumeration: as vhd_cut_test.c,
- * for what changes images that no guest uses. At least 10,000 states of each
- * kind of change: size, metadata, space, coalesce.
+ * for what changes images that no guest uses. At least 10,000 states of each.
  *
  * Each state must open for writing as it is, or, if the change has a journal,
  * after what every verb of vhd-util does by itself when it finds one: undo
@@ -33,6 +32,7 @@
 #define CE_FIXED	(2U << 20)	/* others */
 #define CE_MAX		(4U << 20)
 #define CE_BLOCKS	(CE_SIZE / VT_BLOCK)
+#define CE_STATES	10000U	/* at least, of each change */
 
 static char ce_text[512];
 static uint64_t ce_seq;
@@ -41,7 +41,6 @@ static uint8_t ce_now[CE_MAX];
 static bool ce_done;		/* it has returned */
 static size_t ce_len;		/* bytes of the disk, before or after */
 static unsigned int ce_undone;	/* states that needed the journal */
-static unsigned int ce_total;	/* states of the kind of change */
 
 /**
  * struct ce_case - a change
@@ -49,7 +48,6 @@ static unsigned int ce_total;	/* states of the kind of change */
  * @make: makes the files
  * @run: the change
  * @file: name of the file that changes
- * @states: at least so many
  * @syncs: most of them for one change
  * @each: states at each point, if there are more
  * @spoil: what is done to the file first
@@ -63,7 +61,6 @@ struct ce_case {
 	void (*make)(void);
 	int (*run)(void);
 	const char *file;
-	unsigned int states;
 	unsigned int syncs;
 	unsigned int each;
 	void (*spoil)(void);
@@ -299,14 +296,13 @@ static void ce_all(const struct ce_case *c)
 	ce = c;
 	memset(&rec_stats, 0, sizeof(rec_stats));
 	ce_undone = 0;
-	while (rec_stats.states < c->states) {
+	while (rec_stats.states < CE_STATES) {
 		ce_once();
 		changes++;
 	}
 	printf("# %s: %u states at %u points (%u with all), %u undone by the journal; %u changes, %u writes to the file, %u syncs\n",
 	       c->name, rec_stats.states, rec_stats.points, rec_stats.all,
 	       ce_undone, changes, rec_stats.ops, rec_stats.syncs);
-	ce_total += rec_stats.states;
 }
 
 /* Files. */
@@ -432,11 +428,10 @@ static void test_fast(void **state)
 {
 	static const struct ce_case c = {
 		.name = "grow, fast", .make = ce_chain, .run = ce_fast,
-		.file = "b.vhd", .states = 1667, .syncs = 6, .each = 64, .size = CE_ROOM,
+		.file = "b.vhd", .syncs = 6, .each = 64, .size = CE_ROOM,
 	};
 
 	(void)state;
-	ce_total = 0;
 	ce_all(&c);
 }
 
@@ -449,7 +444,7 @@ static void test_grow(void **state)
 {
 	static const struct ce_case c = {
 		.name = "grow", .make = ce_chain, .run = ce_grow,
-		.file = "b.vhd", .states = 1667, .syncs = 16, .each = 64, .size = CE_MAX,
+		.file = "b.vhd", .syncs = 16, .each = 64, .size = CE_MAX,
 	};
 
 	(void)state;
@@ -465,7 +460,7 @@ static void test_shrink(void **state)
 {
 	static const struct ce_case c = {
 		.name = "shrink", .make = ce_chain, .run = ce_shrink,
-		.file = "b.vhd", .states = 1667, .syncs = 16, .each = 64,
+		.file = "b.vhd", .syncs = 16, .each = 64,
 		.size = CE_SIZE / 2,
 	};
 
@@ -487,7 +482,7 @@ static void test_grow_fixed(void **state)
 {
 	static const struct ce_case c = {
 		.name = "grow, fixed", .make = ce_make_fixed,
-		.run = ce_fixed, .file = "f.vhd", .states = 1667, .syncs = 10, .each = 128,
+		.run = ce_fixed, .file = "f.vhd", .syncs = 10, .each = 128,
 		.size = CE_MAX,
 	};
 
@@ -509,7 +504,7 @@ static void test_shrink_fixed(void **state)
 {
 	static const struct ce_case c = {
 		.name = "shrink, fixed", .make = ce_make_large,
-		.run = ce_shrink_fixed, .file = "f.vhd", .states = 1667, .syncs = 6,
+		.run = ce_shrink_fixed, .file = "f.vhd", .syncs = 6,
 		.each = 128, .size = CE_FIXED,
 	};
 
@@ -550,13 +545,12 @@ static void test_revert(void **state)
 {
 	static const struct ce_case c = {
 		.name = "revert", .make = ce_chain, .run = ce_revert,
-		.file = "b.vhd", .states = 1667, .syncs = 8, .each = 512,
+		.file = "b.vhd", .syncs = 8, .each = 512,
 		.spoil = ce_interrupt,
 	};
 
 	(void)state;
 	ce_all(&c);
-	assert_true(ce_total >= 10000);
 }
 
 static void ce_make_parents(void)
@@ -577,12 +571,11 @@ static void test_parent(void **state)
 {
 	static const struct ce_case c = {
 		.name = "set parent", .make = ce_make_parents,
-		.run = ce_parent, .file = "b.vhd", .states = 2501, .syncs = 8, .each = 128,
+		.run = ce_parent, .file = "b.vhd", .syncs = 8, .each = 128,
 		.other = true,
 	};
 
 	(void)state;
-	ce_total = 0;
 	ce_all(&c);
 }
 
@@ -611,7 +604,7 @@ static void test_repair(void **state)
 {
 	static const struct ce_case c = {
 		.name = "repair", .make = ce_chain, .run = ce_repair,
-		.file = "b.vhd", .states = 2501, .syncs = 6, .each = 64, .spoil = ce_lose,
+		.file = "b.vhd", .syncs = 6, .each = 64, .spoil = ce_lose,
 	};
 
 	(void)state;
@@ -627,7 +620,7 @@ static void test_repair_backup(void **state)
 {
 	static const struct ce_case c = {
 		.name = "repair, backup", .make = ce_chain,
-		.run = ce_backup, .file = "b.vhd", .states = 2501, .syncs = 6, .each = 64,
+		.run = ce_backup, .file = "b.vhd", .syncs = 6, .each = 64,
 	};
 
 	(void)state;
@@ -645,12 +638,11 @@ static void test_hide(void **state)
 {
 	static const struct ce_case c = {
 		.name = "hidden, marker", .make = ce_chain, .run = ce_hide,
-		.file = "b.vhd", .states = 2501, .syncs = 5, .each = 64,
+		.file = "b.vhd", .syncs = 5, .each = 64,
 	};
 
 	(void)state;
 	ce_all(&c);
-	assert_true(ce_total >= 10000);
 }
 
 /* Blocks of zeros between others. */
@@ -674,11 +666,10 @@ static void test_compact(void **state)
 {
 	static const struct ce_case c = {
 		.name = "compact", .make = ce_make_zeros, .run = ce_compact,
-		.file = "a.vhd", .states = 5001, .syncs = 8, .each = 64,
+		.file = "a.vhd", .syncs = 8, .each = 64,
 	};
 
 	(void)state;
-	ce_total = 0;
 	ce_all(&c);
 }
 
@@ -693,12 +684,11 @@ static void test_fill(void **state)
 {
 	static const struct ce_case c = {
 		.name = "fill", .make = ce_chain, .run = ce_fill,
-		.file = "b.vhd", .states = 5001, .syncs = 10, .each = 32,
+		.file = "b.vhd", .syncs = 10, .each = 32,
 	};
 
 	(void)state;
 	ce_all(&c);
-	assert_true(ce_total >= 10000);
 }
 
 static int ce_coalesce(void)
@@ -715,12 +705,11 @@ static void test_coalesce(void **state)
 {
 	static const struct ce_case c = {
 		.name = "coalesce into dynamic", .make = ce_chain,
-		.run = ce_coalesce, .file = "a.vhd", .states = 2501, .syncs = 10,
+		.run = ce_coalesce, .file = "a.vhd", .syncs = 10,
 		.each = 64, .child = "b.vhd",
 	};
 
 	(void)state;
-	ce_total = 0;
 	ce_all(&c);
 }
 
@@ -735,7 +724,7 @@ static void test_coalesce_child(void **state)
 {
 	static const struct ce_case c = {
 		.name = "coalesce into a child", .make = ce_make_deep,
-		.run = ce_coalesce, .file = "b.vhd", .states = 2501, .syncs = 10,
+		.run = ce_coalesce, .file = "b.vhd", .syncs = 10,
 		.each = 64, .child = "c.vhd",
 	};
 
@@ -754,7 +743,7 @@ static void test_coalesce_fixed(void **state)
 {
 	static const struct ce_case c = {
 		.name = "coalesce into fixed", .make = ce_make_on_fixed,
-		.run = ce_coalesce, .file = "a.vhd", .states = 2501, .syncs = 2, .each = 64,
+		.run = ce_coalesce, .file = "a.vhd", .syncs = 2, .each = 64,
 		.child = "b.vhd",
 	};
 
@@ -773,13 +762,12 @@ static void test_coalesce_raw(void **state)
 {
 	static const struct ce_case c = {
 		.name = "coalesce into raw", .make = ce_make_on_raw,
-		.run = ce_coalesce, .file = "a.raw", .states = 2501, .syncs = 2, .each = 64,
+		.run = ce_coalesce, .file = "a.raw", .syncs = 2, .each = 64,
 		.child = "b.vhd", .raw = true,
 	};
 
 	(void)state;
 	ce_all(&c);
-	assert_true(ce_total >= 10000);
 }
 
 /* What has another name first is durable when it gets its own. */
