@@ -48,6 +48,19 @@ for d in a:blkback-loop-raw b:qdisk-raw c:qdisk-vhd d:tap-raw e:tap-vhd; do
 		sed "s/^/ops ${d#*:} /" | tee -a "$state/results"
 	rm -f "$state/trace"
 done
+step "the pause of a snapshot, without I/O"
+sum='dd if=/dev/xvde bs=1M count=8 iflag=direct 2>/dev/null | md5sum'
+before=$(guest_must g1 100 "$sum")
+for i in 1 2 3; do
+	tap=(-p "$(tap_field vhd:/mnt/bench/tap.vhd pid)" -m "$(tap_field vhd:/mnt/bench/tap.vhd minor)")
+	t=${EPOCHREALTIME/./}
+	must tap-ctl pause "${tap[@]}"
+	must mv tap.vhd tap-$i.vhd
+	must vhd-util snapshot -n tap.vhd -p tap-$i.vhd
+	must tap-ctl unpause "${tap[@]}"
+	echo "pause snapshot $(((${EPOCHREALTIME/./} - t) / 1000))" | tee -a "$state/results"
+done
+[ "$(guest_must g1 100 "$sum")" = "$before" ] || fail "the disk is not what it was"
 uname -r | sed 's/^/kernel /' >>"$state/results"
 bed_file bench.txt <"$state/results"
 guest_destroy g1
