@@ -3,8 +3,8 @@
  * What `qemu-img bench -f vpc' does, with libvhd's engine on the event loop of
  * tapdisk2: that many requests in flight, each a step behind the one before,
  * round and round. In tapdisk2 the kernel moves the data; here io_uring does,
- * as in qemu-img with `-i io_uring'. At the end there is a FLUSH, and then the
- * image is closed.
+ * as in qemu-img with `-i io_uring', and each request is submitted by itself,
+ * as there. At the end there is a FLUSH, and then the image is closed.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -189,6 +189,7 @@ static void vb_submit(struct td_work *work)
 		vb.left--;
 		vb.in_flight++;
 		vhd_eng_submit(vb.eng, req);
+		td_loop_submit();
 	}
 	if (vb.in_flight || (vb.left && !vb.error) ||
 	    vb.flush.op == VHD_REQ_FLUSH)

@@ -56,12 +56,17 @@ void td_loop_stop(void)
 	td_loop.stop = true;
 }
 
+void td_loop_submit(void)
+{
+	io_uring_submit(&td_loop.ring);
+}
+
 struct io_uring_sqe *td_loop_sqe(void)
 {
 	struct io_uring_sqe *sqe;
 
 	while (!(sqe = io_uring_get_sqe(&td_loop.ring)))
-		io_uring_submit(&td_loop.ring);
+		td_loop_submit();
 	return sqe;
 }
 
