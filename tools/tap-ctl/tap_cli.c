@@ -154,11 +154,6 @@ static int tap_cli_unpause(const struct tap_env *env, const struct tap_opts *o)
 	return tap_image_unpause(env, o->pid, o->minor, o);
 }
 
-static int tap_cli_resize(const struct tap_env *env, const struct tap_opts *o)
-{
-	return tap_resize(env, o);
-}
-
 static int tap_cli_stats(const struct tap_env *env, const struct tap_opts *o)
 {
 	struct json_object *obj;
@@ -198,11 +193,6 @@ static int tap_cli_major(const struct tap_env *env, const struct tap_opts *o)
 	}
 	printf("%d\n", major);
 	return 0;
-}
-
-static int tap_cli_coalesce(const struct tap_env *env, const struct tap_opts *o)
-{
-	return tap_coalesce(env, o);
 }
 
 static int tap_cli_recover(const struct tap_env *env, const struct tap_opts *o)
@@ -295,7 +285,7 @@ static const struct tap_verb tap_verbs[] = {
 	  TAP_HELP_TAP
 	  "  -s MiB     let the image grow to this size (default: it has grown)\n"
 	  "  -t sec     seconds to wait for the requests (default: 120)\n",
-	  tap_cli_resize },
+	  tap_resize },
 	{ "coalesce", "p:m:i:dr:P", "pm", false,
 	  "-p pid -m minor [-i image [-d]] [-r MiB/s] [-P]",
 	  "Merge an image into its parent, while the disk is in use.\n"
@@ -304,7 +294,7 @@ static const struct tap_verb tap_verbs[] = {
 	  "  -d         delete that image then\n"
 	  "  -r MiB/s   at most that fast, 1..1048576\n"
 	  "  -P         tell how far it has come\n",
-	  tap_cli_coalesce },
+	  tap_coalesce },
 	{ "stats", "p:m:", "pm", true, "-p pid -m minor [--json]",
 	  "Print statistics.\n"
 	  TAP_HELP_TAP
@@ -447,7 +437,7 @@ static int tap_cli_option(const struct tap_verb *v, int c, struct tap_opts *o)
 		o->flags |= TD_CTL_SECONDARY;
 		return tap_cli_image(c, optarg, &o->secondary);
 	case 's':
-		if (v->run == tap_cli_resize)
+		if (v->run == tap_resize)
 			return tap_cli_number(c, "number of MiB", 1, INT_MAX,
 					      &o->size);
 		o->flags |= TD_CTL_STANDBY;

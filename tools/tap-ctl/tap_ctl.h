@@ -19,6 +19,7 @@
 #define TAP_CTL_H
 
 #include <limits.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -135,6 +136,8 @@ int tap_sysfs_ro(const struct tap_env *env, int minor);
 int tap_sysfs_size(const struct tap_env *env, int minor, uint64_t *size);
 /* Take away the disk of a tap that no process serves. */
 int tap_sysfs_remove(const struct tap_env *env, int minor);
+/* Milliseconds to wait for another tap-ctl that works on the tap. */
+#define TAP_LOCK_TIMEOUT	30000
 /* Return: descriptor that holds the lock of the tap, or -errno. */
 int tap_sysfs_lock(const struct tap_env *env, int minor, int timeout_ms);
 
@@ -294,6 +297,10 @@ int tap_ctl_main(const struct tap_env *env, int argc, char **argv);
 
 /* tap_util.c */
 
+/* Signals from a terminal or a service manager that end a program. */
+void tap_signals(sigset_t *set);
+/* What libvhd has to say goes where our own messages go. */
+void tap_message(void *opaque, const char *text);
 /* Milliseconds of the monotonic clock. */
 int64_t tap_now(void);
 void tap_sleep(int ms);

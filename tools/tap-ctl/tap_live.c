@@ -22,24 +22,8 @@
 
 #include "td_log.h"
 
-/* Milliseconds to wait for another tap-ctl that works on the tap. */
-#define TAP_LOCK_TIMEOUT	30000
 /* Milliseconds that a tapdisk has for its requests. */
 #define TAP_PAUSE_TIMEOUT	120000
-
-static void tap_live_message(void *opaque, const char *text)
-{
-	(void)opaque;
-	td_err("%s", text);
-}
-
-static void tap_live_signals(sigset_t *set)
-{
-	sigemptyset(set);
-	sigaddset(set, SIGINT);
-	sigaddset(set, SIGTERM);
-	sigaddset(set, SIGHUP);
-}
 
 static bool tap_live_stop(void *opaque)
 {
@@ -137,8 +121,8 @@ int tap_live_begin(struct tap_live *l, const struct tap_env *env,
 	l->o = o;
 	/* The tapdisk has opened them, by its rules. */
 	l->ctx.parent_dirs = "/";
-	l->ctx.message = tap_live_message;
-	tap_live_signals(&set);
+	l->ctx.message = tap_message;
+	tap_signals(&set);
 	sigprocmask(SIG_BLOCK, &set, &l->mask);
 	err = tap_live_look(l, o->pid);
 	if (!err)
@@ -157,7 +141,7 @@ void tap_live_end(struct tap_live *l)
 	const struct timespec now = { 0 };
 	sigset_t set;
 
-	tap_live_signals(&set);
+	tap_signals(&set);
 	while (sigtimedwait(&set, NULL, &now) > 0)
 		;
 	sigprocmask(SIG_SETMASK, &l->mask, NULL);

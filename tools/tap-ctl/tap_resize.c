@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,8 +20,6 @@
 #include "libvhd/vhd.h"
 #include "td_log.h"
 
-/* Milliseconds to wait for another tap-ctl that works on the tap. */
-#define TAP_LOCK_TIMEOUT	30000
 /* Seconds that the pause takes if -t does not tell. */
 #define TAP_PAUSE_TIMEOUT	120
 #define TAP_MIB			(1ULL << 20)
@@ -47,14 +44,8 @@ struct tap_resize {
 	uint64_t size;
 };
 
-static void tap_resize_message(void *opaque, const char *text)
-{
-	(void)opaque;
-	td_err("%s", text);
-}
-
 static const struct vhd_ctx tap_resize_ctx = {
-	.message = tap_resize_message,
+	.message = tap_message,
 };
 
 /* Is it in a state in which it can be paused and go on by itself? */
@@ -256,10 +247,7 @@ static int tap_resize_locked(struct tap_resize *r)
 		err = tap_resize_check(r);
 	if (err)
 		return err;
-	sigemptyset(&set);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
+	tap_signals(&set);
 	sigprocmask(SIG_BLOCK, &set, &old);
 	err = tap_image_pause(r->env, r->tap.task, r->tap.minor, s * 1000);
 	if (!err)

@@ -9,8 +9,6 @@
 
 #include "td_log.h"
 
-/* Milliseconds to wait for another tap-ctl that works on the tap. */
-#define TAP_LOCK_TIMEOUT	30000
 /* How long destroy waits if -t does not tell, in seconds. */
 #define TAP_DESTROY_TIMEOUT	20
 /* Milliseconds for the kernel to let go of a ring whose process is gone. */

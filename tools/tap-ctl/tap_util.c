@@ -31,6 +31,20 @@ void tap_sleep(int ms)
 	nanosleep(&ts, NULL);
 }
 
+void tap_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGHUP);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGTERM);
+}
+
+void tap_message(void *opaque, const char *text)
+{
+	(void)opaque;
+	td_err("%s", text);
+}
+
 int tap_read_file(const char *path, char *buf, size_t size)
 {
 	size_t len = 0;
