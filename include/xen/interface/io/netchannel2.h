@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: GPL-2.0 OR MIT */
+/*
+ * netchannel2: a network channel between two domains.
+ *
+ * This header is the whole of the protocol; who reads it should be able to
+ * write either end. All fields are little-endian. "Must not" is about what a
+ * correct end does: the other end may be hostile, so each end checks
+ * everything said here before it acts on it, and ends the connection if the
+ * other breaks a rule.
+ *
+ * Overview
+ * ========
+ *
+ * A connection is between a frontend, in a guest, and a backend. It has 1 to 16
+ * queues. A queue is a control page, two message rings, one in each direction,
+ * one event channel, and, if both want it, two staging areas. All memory is the
+ * frontend's, granted to the backend. What one end produces, it sends in
+ * messages; a message that describes a packet has the packet in itself
+ * (PACKET of type SMALL), says where in the staging area it is (STAGED), or
+ * names grant references of pages from which the receiver copies it (PACKET
+ * of type RECEIVER_COPY).
+ *
+ * Which vifs
+ * ==========
+ *
+ * The channel uses the device class "vif", as netif.h does. A vif is offered
+ * over netchannel2 if its backend folder has "feature-netchannel2" = "1", or if
+ * the last component of the path in its key "script" is "vif-nc2" or begins
+ * with "vif-nc2-". The latter is there before any driver has seen the vif. A
+ * frontend that can use netchannel2 takes such vifs, one that cannot leaves
+ * them alone: the protocol of netif.h is not spoken on them.
+ *
+ * Keys of the backend folder
+ * ==========================
+ *
+ * Written by the toolstack, meaning as in netif.h: "mac", "bridge", "ip",
+ * "rate" ("BYTES,MICROSECONDS": what the guest may send; it is the limit of the
+ * vif, not of each queue), "mtu", "handle", "script".
+ *
+ * Written by the backend before its state becomes InitWait:
+ *
+ * feature-netchannel2	"1": version of this protocol.
+ * max-queues		1 to 16.
+ * max-ring-page-order	0 to 4: log2 of the pages of one message ring.
+ * max-staging-pages	Pages of all staging areas of the vif together that
+ *			the backend is willing to map; 0: none.
+ * feature-extensions	Decimal number, bits NC2_EXT_*: messages from 32 on,
+ *			and their options, that the backend understands.
+ *
+ * Keys of the frontend folder
+ * ===========================
+ *
+ * Written by the toolstack: "mac", "trusted".
+ *
+ * Written by the frontend before its state becomes Initialised:
+ *
+ * netchannel2		"1": version of this protocol. Its absence tells the
+ *			backend that the frontend is another one.
+ * num-queues		1 to max-queues.
+ * ring-page-order	0 to max-ring-page-order.
+ * staging-pages	Pages of one staging area: a power of two from 32 to
+ *			256, or 0; 2 * num-queues * staging-pages must not
+ *			exceed max-staging-pages.
+ * extensions		As feature-extensions. An extension may be used if both
+ *			ends name it.
+ * queue-N/control-ref	Grant reference of the control page of queue N, from 0.
+ * queue-N/event-channel Port that the backend is to bind.
+ *
+ * States
+ * ======
+ *
+ * Backend: Initialising, keys, InitWait. Frontend: Initialising, waits for
+ * InitWait, keys, Initialised. Backend: maps all, Connected. Frontend:
+ * Connected. Either end leaves by Closing; the backend lets go of all memory
+ * before its state becomes Closed. A frontend that wants other queues or rings
+ * goes to Closed, waits for the backend's Closed, and starts again at
+ * Initialising, upon which the backend goes to InitWait. A backend that comes
+ * back (its module was loaded again, the guest was moved) goes to InitWait
+ * whatever the frontend's state; the frontend then gives up what it had,
+ * and starts again.
+ *
+ * Control page
+ * ============
+ *
+ *	offset		size	content
+ *	0		64	struct nc2_endpoint of the frontend
+ *	64		64	struct nc2_endpoint of the backend
+ *	128		128	zero
+ *	256		3840	grant references, 4 bytes each: pages of the ring
+ *				that the frontend produces, of the ring that the
+ *				backend produces, of the staging area from
+ *				frontend to backend, and of the other
+ *
+ * Granted for reading and writing; rings and staging areas that the frontend
+ * produces are granted for reading only. The references are written before the
+ * state becomes Initialised and read once.
+ *
+ * Each end writes its own struct nc2_endpoint only, so no cache line has two
+ * writers, and never reads it back.
+ *
+ * Rings
+ * =====
+ *
+ * A ring is a stream of bytes. prod and cons are free-running counters of the
+ * bytes written and read; prod - cons (modulo 2^32) is in the ring and must
+ * never exceed its size. A byte of counter c is at c modulo the size of the
+ * ring. Neither counter goes backwards. Both are 0 when a connection begins.
+ *
+ * A message is contiguous: if it would go beyond the end of the ring, the
+ * producer fills up with a PAD message first. Its size, which is in its header,
+ * is a multiple of 8. Several messages may become visible by one change of prod.
+ *
+ * Producer:	write messages; write barrier; store prod; full barrier; load the
+ *		other end's prod_event; notify if it was passed.
+ * Consumer:	load prod; read barrier; copy messages to private memory; full
+ *		barrier; store cons; full barrier; load the other end's cons_event;
+ *		notify if it was passed.
+ *
+ * An event counter e was passed when the counter moved from old to new if
+ * (u32)(new - e) < (u32)(new - old).
+ *
+ * A consumer that wants to be notified sets prod_event to a value beyond the
+ * prod it has seen, issues a full barrier, and looks at prod again. A producer
+ * without room does the same with cons_event and cons.
+ *
+ * Staging areas
+ * =============
+ *
+ * Memory for the contents of packets, which are named by offset and length, the
+ * byte after the last being the first. The producer of a direction chooses the
+ * place. The place belongs to it again when the consumer's cons has passed the
+ * message that named it; there is no other answer. The consumer copies, and
+ * looks at the copy only. A sender uses it from the moment on at which it has
+ * got SET_FEATURES with NC2_FEATURE_STAGING.
+ *
+ * Packets
+ * =======
+ *
+ * A packet is an Ethernet frame without its check sequence, from 14 to
+ * NC2_MAX_PACKET_BYTES bytes, larger than the MTU only with a segmentation type.
+ * The receiver makes a copy of the headers, and parses that.
+ *
+ * With NC2_PACKET_CSUM_BLANK the checksum of TCP or UDP (of the pseudo header
+ * only) is at csum_start + csum_offset, both counted from the first byte of the
+ * frame, and the receiver is to complete it from csum_start to the end. A
+ * segmentation type implies it, and asks for segments of mss bytes of payload.
+ * Both only after the receiver has said that it takes them; and a packet
+ * under way when it takes that back is dropped or completed, it is no error.
+ *
+ * Queues
+ * ======
+ *
+ * Each queue is on its own. SET_OFFLOAD, SET_FEATURES and SET_HASH_MAP are sent on
+ * queue 0 and are for all; SET_MAX_PACKETS and SET_MAX_FRAGMENTS are for the
+ * queue they are sent on. An end starts with SET_FEATURES, if the extension is
+ * there, and does not send packets before it has got the other end's.
+ * Packets of one flow should be sent on one queue.
+ */
+#ifndef __XEN_PUBLIC_IO_NETCHANNEL2_H__
+#define __XEN_PUBLIC_IO_NETCHANNEL2_H__
+
+#include <linux/types.h>
+
+#define NC2_VERSION			1
+#define NC2_MAX_QUEUES			16
+#define NC2_MAX_RING_ORDER		4
+#define NC2_MIN_STAGING_PAGES		32
+#define NC2_MAX_STAGING_PAGES		256
+
+/* Of a frame, its segments together if it has a segmentation type. */
+#define NC2_MAX_PACKET_BYTES		65536
+/* Of the part of a packet that is in its message. */
+#define NC2_MAX_PREFIX_BYTES		256
+#define NC2_PAGE_SIZE			4096
+/* Where the control page has its grant references, and how many at most. */
+#define NC2_CONTROL_REFS_OFFSET		256
+#define NC2_CONTROL_REFS		960
+
+/* feature-extensions, extensions */
+/* SET_FEATURES; the other extensions need it. */
+#define NC2_EXT_FEATURES		(1U << 0)
+/* STAGED, staging areas. */
+#define NC2_EXT_STAGING			(1U << 1)
+/* Hash of the flow in STAGED. */
+#define NC2_EXT_HASH			(1U << 2)
+/* SET_HASH_MAP. */
+#define NC2_EXT_HASH_MAP		(1U << 3)
+
+/**
+ * struct nc2_endpoint - what one end tells the other, one cache line
+ * @prod: bytes it has produced
+ * @prod_event: notify it when the other end's @prod passes this
+ * @cons: bytes it has consumed
+ * @cons_event: notify it when the other end's @cons passes this
+ * @consumer_active: hint: not 0 while it is about to look at the other's @prod
+ *	anyway; an end may ignore hints, and leave its own 0
+ * @consumer_spinning: hint: as @consumer_active, and without delay
+ * @producer_active: hint: not 0 while it is about to produce more
+ * @pad: 0
+ */
+struct nc2_endpoint {
+	__u32 prod;
+	__u32 prod_event;
+	__u32 cons;
+	__u32 cons_event;
+	__u32 consumer_active;
+	__u32 consumer_spinning;
+	__u32 producer_active;
+	__u32 pad[9];
+};
+
+/*
+ * Types of messages. 6 to 8 were something else once; 9 to 17 are reserved
+ * for a channel between two guests; from 32 on are extensions.
+ */
+#define NC2_MSG_SET_MAX_PACKETS		1
+#define NC2_MSG_PACKET			2
+#define NC2_MSG_FINISH_PACKET		3
+#define NC2_MSG_SET_OFFLOAD		4
+#define NC2_MSG_SET_MAX_FRAGMENTS	5
+#define NC2_MSG_SET_FEATURES		32
+#define NC2_MSG_STAGED			33
+#define NC2_MSG_SET_HASH_MAP		34
+#define NC2_MSG_PAD			255
+
+/**
+ * struct nc2_msg_hdr - begins each message
+ * @type: NC2_MSG_*
+ * @flags: 0
+ * @size: bytes of the message with this header; a multiple of 8
+ *
+ * PAD is just this, followed by bytes without meaning.
+ */
+struct nc2_msg_hdr {
+	__u8 type;
+	__u8 flags;
+	__u16 size;
+};
+
+/**
+ * struct nc2_msg_set_max_packets - how much the other end may have under way
+ * @hdr: header
+ * @max_outstanding_packets: number of PACKETs that the other end may have sent
+ *	and not got FINISH_PACKET for
+ *
+ * Once in a connection, before the other end may send a PACKET that needs an
+ * answer.
+ */
+struct nc2_msg_set_max_packets {
+	struct nc2_msg_hdr hdr;
+	__u32 max_outstanding_packets;
+};
+
+/* struct nc2_msg_packet, type */
+#define NC2_PACKET_RECEIVER_COPY	1
+#define NC2_PACKET_RECEIVER_MAP		3
+#define NC2_PACKET_SMALL		4
+
+/* struct nc2_msg_packet and struct nc2_msg_staged, flags */
+/* The checksum is to be completed. */
+#define NC2_PACKET_CSUM_BLANK		(1U << 0)
+/* The checksum of TCP or UDP is known to be right. */
+#define NC2_PACKET_DATA_VALIDATED	(1U << 1)
+/* For the channel between guests; ignored. */
+#define NC2_PACKET_BYPASS_CANDIDATE	(1U << 2)
+/* The sender would like FINISH_PACKET soon. */
+#define NC2_PACKET_NEED_EVENT		(1U << 3)
+
+/* segmentation_type */
+#define NC2_SEG_NONE			0
+#define NC2_SEG_TCPV4			1
+/* If the receiver has said NC2_FEATURE_TCPV6_SEG, NC2_FEATURE_UDP_SEG. */
+#define NC2_SEG_TCPV6			2
+#define NC2_SEG_UDPV4			3
+#define NC2_SEG_UDPV6			4
+
+/**
+ * struct nc2_msg_packet - a packet
+ * @hdr: header; its size tells the number of fragments:
+ *	(size - 20 - prefix_size) / 8, rounded down
+ * @id: of the sender; FINISH_PACKET has it
+ * @type: NC2_PACKET_RECEIVER_COPY, _MAP or _SMALL
+ * @flags: NC2_PACKET_*
+ * @segmentation_type: NC2_SEG_*
+ * @pad: 0
+ * @prefix_size: bytes at the end of the message that are the packet's first
+ * @mss: bytes of payload of a segment
+ * @csum_start: where the checksum begins
+ * @csum_offset: where the checksum is, from csum_start
+ *
+ * Then come struct nc2_fragment, and after these the prefix. RECEIVER_COPY and
+ * RECEIVER_MAP are answered by FINISH_PACKET, SMALL, which has no fragments,
+ * is not. Pages of RECEIVER_MAP can be mapped, too; a receiver may treat it
+ * as RECEIVER_COPY.
+ */
+struct nc2_msg_packet {
+	struct nc2_msg_hdr hdr;
+	__u32 id;
+	__u8 type;
+	__u8 flags;
+	__u8 segmentation_type;
+	__u8 pad;
+	__u16 prefix_size;
+	__u16 mss;
+	__u16 csum_start;
+	__u16 csum_offset;
+};
+
+/**
+ * struct nc2_fragment - a part of a packet in a page of the sender
+ * @size: bytes, not 0
+ * @off: where it begins in the page; @off + @size must not exceed the page
+ * @gref: grant reference of the page
+ */
+struct nc2_fragment {
+	__u16 size;
+	__u16 off;
+	__u32 gref;
+};
+
+/**
+ * struct nc2_msg_finish_packet - a packet's pages are not needed any more
+ * @hdr: header
+ * @id: that of the packet
+ */
+struct nc2_msg_finish_packet {
+	struct nc2_msg_hdr hdr;
+	__u32 id;
+};
+
+/**
+ * struct nc2_msg_set_offload - what the sender of this can receive
+ * @hdr: header
+ * @csum: 1: NC2_PACKET_CSUM_BLANK
+ * @tcpv4_segmentation_offload: 1: NC2_SEG_TCPV4
+ * @reserved: 0
+ *
+ * Neither before the first one.
+ */
+struct nc2_msg_set_offload {
+	struct nc2_msg_hdr hdr;
+	__u8 csum;
+	__u8 tcpv4_segmentation_offload;
+	__u16 reserved;
+};
+
+/**
+ * struct nc2_msg_set_max_fragments - what the sender of this can receive
+ * @hdr: header
+ * @max_frags_per_packet: fragments of a PACKET, not 0; 1 until this is sent
+ */
+struct nc2_msg_set_max_fragments {
+	struct nc2_msg_hdr hdr;
+	__u32 max_frags_per_packet;
+};
+
+/* struct nc2_msg_set_features */
+/* Its network device is up. */
+#define NC2_FEATURE_LINK		(1U << 0)
+/* It has the staging areas mapped. */
+#define NC2_FEATURE_STAGING		(1U << 1)
+/* It can receive these segmentation types; the latter is for v4 and v6. */
+#define NC2_FEATURE_TCPV6_SEG		(1U << 2)
+#define NC2_FEATURE_UDP_SEG		(1U << 3)
+
+/**
+ * struct nc2_msg_set_features - state and abilities of the sender of this
+ * @hdr: header
+ * @features: NC2_FEATURE_*; unknown bits are ignored
+ *
+ * As often as it changes; NC2_FEATURE_STAGING must not change.
+ */
+struct nc2_msg_set_features {
+	struct nc2_msg_hdr hdr;
+	__u32 features;
+};
+
+/* struct nc2_msg_staged, hash_type */
+#define NC2_HASH_NONE			0
+/* Of addresses. */
+#define NC2_HASH_L3			1
+/* Of addresses and ports. */
+#define NC2_HASH_L4			2
+
+/**
+ * struct nc2_msg_staged - a packet in the staging area
+ * @hdr: header
+ * @offset: where in the area it begins
+ * @len: its bytes
+ * @flags: NC2_PACKET_CSUM_BLANK, NC2_PACKET_DATA_VALIDATED
+ * @segmentation_type: NC2_SEG_*
+ * @mss: bytes of payload of a segment
+ * @csum_start: where the checksum begins
+ * @csum_offset: where the checksum is, from csum_start
+ * @hash_type: NC2_HASH_*
+ * @pad: 0
+ * @hash: a hash of the flow, the same for each of its packets
+ * @reserved: 0
+ */
+struct nc2_msg_staged {
+	struct nc2_msg_hdr hdr;
+	__u32 offset;
+	__u32 len;
+	__u8 flags;
+	__u8 segmentation_type;
+	__u16 mss;
+	__u16 csum_start;
+	__u16 csum_offset;
+	__u8 hash_type;
+	__u8 pad[3];
+	__u32 hash;
+	__u32 reserved;
+};
+
+#define NC2_HASH_MAP_SIZE		128
+
+/**
+ * struct nc2_msg_set_hash_map - on which queues the sender wants what
+ * @hdr: header
+ * @pad: 0
+ * @map: the other end is to send a packet whose flow has the hash h on queue
+ *	map[h % 128]; each less than the number of queues
+ *
+ * Until it is sent, on h modulo the number of queues. A wish: a receiver
+ * takes packets on any queue.
+ */
+struct nc2_msg_set_hash_map {
+	struct nc2_msg_hdr hdr;
+	__u32 pad;
+	__u8 map[NC2_HASH_MAP_SIZE];
+};
+
+#endif /* __XEN_PUBLIC_IO_NETCHANNEL2_H__ */
