@@ -4,14 +4,16 @@
 # user, for whom `make help' lists the targets.
 
 CONFIG_BLK_DEV_TAP ?= m
-export CONFIG_BLK_DEV_TAP
+CONFIG_XEN_NETCHANNEL2 ?= m
+export CONFIG_BLK_DEV_TAP CONFIG_XEN_NETCHANNEL2
 
 ifneq ($(KERNELRELEASE),)
 # Read by kbuild.
 top := $(KBUILD_EXTMOD)
 NOSTDINC_FLAGS += -I$(top)/compat/include -I$(top)/include/uapi -I$(top)/include
 subdir-ccflags-$(CONFIG_BLK_DEV_TAP:m=y) += -DCONFIG_BLK_DEV_TAP_MODULE=1
-obj-y += drivers/block/blktap2/
+subdir-ccflags-$(CONFIG_XEN_NETCHANNEL2:m=y) += -DCONFIG_XEN_NETCHANNEL2_MODULE=1
+obj-y += drivers/block/blktap2/ drivers/net/netchannel2/
 else
 # Read by the user.
 

@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * netchannel2: the backend on xenbus.
+ *
+ * Design: what the frontend wants is read once, each number with its bounds,
+ * and the grant references from a copy of its control page. Whatever is wrong
+ * ends the attempt with a message and an error node; the frontend may try
+ * again, any number of times. A connection is made when the hotplug script has
+ * put the network device where it belongs, so that a guest's first packets are
+ * not lost.
+ */
+#include <linux/etherdevice.h>
+#include <linux/kobject.h>
+#include <linux/log2.h>
+#include <linux/module.h>
+#include <linux/netdevice.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include <xen/events.h>
+#include <xen/xenbus.h>
+
+#include "nc2.h"
+
+static void nc2_back_disconnect(struct nc2_dev *nd)
+{
+	nc2_stop(nd);
+	nc2_free(nd);
+}
+
+/**
+ * nc2_back_fail - end a connection whose frontend has broken the protocol
+ * @nd: backend
+ * @why: what it did
+ *
+ * Context: process, without locks.
+ */
+void nc2_back_fail(struct nc2_dev *nd, const char *why)
+{
+	mutex_lock(&nd->mutex);
+	if (nd->connected) {
+		nc2_back_disconnect(nd);
+		xenbus_dev_fatal(nd->xbdev, -EPROTO, "%s", why);
+	}
+	WRITE_ONCE(nd->broken, NULL);
+	mutex_unlock(&nd->mutex);
+}
+
+/* Map the memory of a queue; @staging: pages, or 0 if it is not to be mapped. */
+static int nc2_back_map(struct nc2_queue *q, const struct nc2_config *config,
+			grant_ref_t control, unsigned int staging)
+{
+	unsigned int ring = 1U << config->ring_order;
+	domid_t domid = q->nd->xbdev->otherend_id;
+	grant_ref_t *refs;
+	int ret;
+
+	ret = nc2_mem_map(&q->control, domid, &control, 1, false);
+	if (ret)
+		return ret;
+	refs = kmemdup(q->control.area.page[0] + NC2_CONTROL_REFS_OFFSET,
+		       2 * (ring + staging) * sizeof(*refs), GFP_KERNEL);
+	if (!refs)
+		return -ENOMEM;
+	ret = nc2_mem_map(&q->rx_mem, domid, refs, ring, true);
+	if (!ret)
+		ret = nc2_mem_map(&q->tx_mem, domid, refs + ring, ring, false);
+	if (!ret && staging)
+		ret = nc2_mem_map(&q->rx_staging, domid, refs + 2 * ring, staging, true);
+	if (!ret && staging)
+		ret = nc2_mem_map(&q->tx_staging, domid, refs + 2 * ring + staging, staging,
+				  false);
+	kfree(refs);
+	return ret ? ret : nc2_queue_attach(q);
+}
+
+/* Read the keys of a queue, and map it. */
+static int nc2_back_map_queue(struct nc2_queue *q, const struct nc2_config *config,
+			      unsigned int staging)
+{
+	struct xenbus_device *xbdev = q->nd->xbdev;
+	unsigned int control;
+	char path[128];
+	int ret;
+
+	if (snprintf(path, sizeof(path), "%s/queue-%u", xbdev->otherend, q->id) >= sizeof(path))
+		return -ENAMETOOLONG;
+	ret = nc2_read_uint(path, "control-ref", 1, UINT_MAX - 1, &control);
+	if (!ret)
+		ret = nc2_read_uint(path, "event-channel", 1, UINT_MAX, &q->evtchn);
+	return ret ? ret : nc2_back_map(q, config, control, staging);
+}
+
+static int nc2_back_bind(struct nc2_queue *q)
+{
+	int ret;
+
+	snprintf(q->name, sizeof(q->name), "%s-q%u", q->nd->netdev->name, q->id);
+	ret = bind_interdomain_evtchn_to_irqhandler_lateeoi(q->nd->xbdev, q->evtchn,
+							    nc2_interrupt, 0, q->name, q);
+	if (ret < 0)
+		return ret;
+	q->irq = ret;
+	return 0;
+}
+
+static int nc2_back_map_all(struct nc2_dev *nd, const struct nc2_config *config)
+{
+	unsigned int i, staging = config->staging_pages;
+	int ret;
+
+	do {
+		ret = 0;
+		for (i = 0; !ret && i < config->queues; i++)
+			ret = nc2_back_map_queue(&nd->queue[i], config, staging);
+		if (ret != -ENOMEM || !staging)
+			return ret;
+		/* Memory is short: then by grant copies, on all queues. */
+		nc2_free(nd);
+		staging = 0;
+	} while (1);
+}
+
+/* Read what the frontend wants; the name of what is wrong, or NULL. */
+static const char *nc2_back_read(struct nc2_dev *nd, struct nc2_config *config)
+{
+	const char *front = nd->xbdev->otherend;
+	unsigned int n;
+
+	if (nc2_read_uint(front, "num-queues", 1, nc2_max_queues(), &config->queues))
+		return "num-queues";
+	if (nc2_read_uint(front, "ring-page-order", 0, NC2_MAX_RING_ORDER, &config->ring_order))
+		return "ring-page-order";
+	if (nc2_read_uint(front, "extensions", 0, UINT_MAX, &n))
+		return "extensions";
+	config->extensions = n & NC2_EXTENSIONS;
+	if (nc2_read_uint(front, "staging-pages", 0, NC2_MAX_STAGING_PAGES, &n))
+		return "staging-pages";
+	if (n && (n < NC2_MIN_STAGING_PAGES || !is_power_of_2(n) ||
+		  2 * config->queues * n > nc2_max_staging() ||
+		  !(config->extensions & NC2_EXT_STAGING)))
+		return "staging-pages";
+	config->staging_pages = n;
+	return NULL;
+}
+
+static void nc2_back_connect(struct nc2_dev *nd)
+{
+	struct xenbus_device *xbdev = nd->xbdev;
+	struct nc2_config config = {};
+	const char *wrong;
+	unsigned int i;
+	int ret;
+
+	wrong = nc2_back_read(nd, &config);
+	if (wrong) {
+		xenbus_dev_fatal(xbdev, -EINVAL, "%s/%s is not possible", xbdev->otherend, wrong);
+		return;
+	}
+	ret = nc2_set_config(nd, &config);
+	if (ret) {
+		xenbus_dev_fatal(xbdev, ret, "setting the number of queues to %u", config.queues);
+		return;
+	}
+	ret = nc2_back_map_all(nd, &config);
+	if (ret) {
+		xenbus_dev_fatal(xbdev, ret, "mapping the memory of %u queues", config.queues);
+		goto undo;
+	}
+	for (i = 0; i < config.queues; i++) {
+		ret = nc2_back_bind(&nd->queue[i]);
+		if (ret) {
+			xenbus_dev_fatal(xbdev, ret, "binding the event channel of queue %u", i);
+			goto undo;
+		}
+	}
+	nc2_start(nd);
+	xenbus_switch_state(xbdev, XenbusStateConnected);
+	return;
+undo:
+	nc2_back_disconnect(nd);
+}
+
+/* Has the hotplug script said that the network device is where it belongs? */
+static bool nc2_back_hotplugged(struct nc2_dev *nd)
+{
+	char *text = xenbus_read(XBT_NIL, nd->xbdev->nodename, "hotplug-status", NULL);
+	bool yes;
+
+	if (IS_ERR(text))
+		return false;
+	yes = !strcmp(text, "connected");
+	kfree(text);
+	return yes;
+}
+
+/* The frontend is ready. One that is not ours would be Connected. */
+static void nc2_back_try(struct nc2_dev *nd)
+{
+	if (nd->xbdev->state == XenbusStateInitWait && nc2_back_hotplugged(nd) &&
+	    xenbus_read_driver_state(nd->xbdev->otherend) == XenbusStateInitialised)
+		nc2_back_connect(nd);
+}
+
+static void nc2_back_hotplug_changed(struct xenbus_watch *watch, const char *path,
+				     const char *token)
+{
+	struct nc2_dev *nd = container_of(watch, struct nc2_dev, hotplug_watch);
+
+	mutex_lock(&nd->mutex);
+	nc2_back_try(nd);
+	mutex_unlock(&nd->mutex);
+}
+
+/* "BYTES,MICROSECONDS" */
+static void nc2_back_read_rate(struct nc2_dev *nd)
+{
+	unsigned long bytes, usecs;
+	char *text, *comma;
+
+	text = xenbus_read(XBT_NIL, nd->xbdev->nodename, "rate", NULL);
+	if (IS_ERR(text)) {
+		nc2_rate_set(&nd->rate, 0, 1);
+		return;
+	}
+	comma = strchr(text, ',');
+	if (comma)
+		*comma++ = '\0';
+	if (!comma || kstrtoul(text, 10, &bytes) || kstrtoul(comma, 10, &usecs) ||
+	    !bytes || !usecs || bytes > U32_MAX || usecs > U32_MAX) {
+		netdev_warn(nd->netdev, "rate is not BYTES,MICROSECONDS and is ignored\n");
+		bytes = 0;
+		usecs = 1;
+	}
+	nc2_rate_set(&nd->rate, bytes, usecs);
+	kfree(text);
+}
+
+static void nc2_back_rate_changed(struct xenbus_watch *watch, const char *path,
+				  const char *token)
+{
+	nc2_back_read_rate(container_of(watch, struct nc2_dev, rate_watch));
+}
+
+/* A frontend that has gone straight to Connected is another one. */
+static void nc2_back_refuse(struct nc2_dev *nd)
+{
+	unsigned int version;
+
+	if (!nc2_read_uint(nd->xbdev->otherend, "netchannel2", 0, UINT_MAX, &version))
+		return;
+	xenbus_dev_fatal(nd->xbdev, -EOPNOTSUPP,
+			 "the guest's driver of this vif does not speak netchannel2: load module netchannel2 in the guest, or remove script=vif-nc2 from its config");
+}
+
+static void nc2_back_changed(struct xenbus_device *xbdev, enum xenbus_state state)
+{
+	struct nc2_dev *nd = dev_get_drvdata(&xbdev->dev);
+	bool gone = false;
+
+	mutex_lock(&nd->mutex);
+	switch (state) {
+	case XenbusStateInitialising:
+		nc2_back_disconnect(nd);
+		if (xbdev->state != XenbusStateInitWait)
+			xenbus_switch_state(xbdev, XenbusStateInitWait);
+		break;
+	case XenbusStateInitialised:
+		nc2_back_try(nd);
+		break;
+	case XenbusStateConnected:
+		if (xbdev->state == XenbusStateInitWait)
+			nc2_back_refuse(nd);
+		break;
+	case XenbusStateClosing:
+		nc2_back_disconnect(nd);
+		xenbus_switch_state(xbdev, XenbusStateClosing);
+		break;
+	case XenbusStateClosed:
+	case XenbusStateUnknown:
+		nc2_back_disconnect(nd);
+		gone = state == XenbusStateUnknown || !xenbus_dev_is_online(xbdev);
+		/* One that was never connected goes on waiting. */
+		if (gone || xbdev->state != XenbusStateInitWait)
+			xenbus_switch_state(xbdev, XenbusStateClosed);
+		break;
+	default:
+		break;
+	}
+	mutex_unlock(&nd->mutex);
+	if (gone)
+		device_unregister(&xbdev->dev);
+}
+
+static void nc2_back_unwatch(struct xenbus_watch *watch)
+{
+	if (!watch->node)
+		return;
+	unregister_xenbus_watch(watch);
+	kfree(watch->node);
+	watch->node = NULL;
+}
+
+/* Keys that the frontend reads. */
+static int nc2_back_write(struct nc2_dev *nd)
+{
+	const struct {
+		const char *key;
+		unsigned int value;
+	} keys[] = {
+		{ "max-queues", nc2_max_queues() },
+		{ "max-ring-page-order", NC2_MAX_RING_ORDER },
+		{ "max-staging-pages", nc2_max_staging() },
+		{ "feature-extensions", NC2_EXTENSIONS },
+		{ "feature-netchannel2", NC2_VERSION },
+	};
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; !ret && i < ARRAY_SIZE(keys); i++)
+		ret = xenbus_printf(XBT_NIL, nd->xbdev->nodename, keys[i].key, "%u",
+				    keys[i].value);
+	return ret;
+}
+
+/*
+ * The driver was away, and with it its network device: whoever put that on a
+ * bridge has to do it again.
+ */
+static void nc2_back_rejoin(struct nc2_dev *nd)
+{
+	char *script = xenbus_read(XBT_NIL, nd->xbdev->nodename, "script", NULL);
+	char *env[4] = { "NC2_REJOIN=1" };
+
+	if (IS_ERR(script))
+		return;
+	env[1] = kasprintf(GFP_KERNEL, "script=%s", script);
+	env[2] = kasprintf(GFP_KERNEL, "vif=%s", nd->netdev->name);
+	if (env[1] && env[2])
+		kobject_uevent_env(&nd->xbdev->dev.kobj, KOBJ_CHANGE, env);
+	kfree(env[1]);
+	kfree(env[2]);
+	kfree(script);
+}
+
+static int nc2_back_probe(struct xenbus_device *xbdev, const struct xenbus_device_id *id)
+{
+	static const u8 mac[ETH_ALEN] = { 0xfe, 0xff, 0xff, 0xff, 0xff, 0xff };
+	struct nc2_dev *nd;
+	char name[IFNAMSIZ];
+	unsigned int handle;
+	int ret;
+
+	if (!nc2_is_ours(xbdev))
+		return -ENODEV;
+	ret = nc2_read_uint(xbdev->nodename, "handle", 0, UINT_MAX, &handle);
+	if (ret) {
+		xenbus_dev_fatal(xbdev, ret, "reading %s/handle", xbdev->nodename);
+		return ret;
+	}
+	snprintf(name, sizeof(name), "vif%u.%u", xbdev->otherend_id, handle);
+	nd = nc2_netdev_alloc(xbdev, true, name);
+	if (!nd)
+		return -ENOMEM;
+	/* Never the lowest on a bridge, which takes that as its own. */
+	eth_hw_addr_set(nd->netdev, mac);
+	dev_set_drvdata(&xbdev->dev, nd);
+	ret = register_netdev(nd->netdev);
+	if (ret) {
+		xenbus_dev_fatal(xbdev, ret, "registering network device %s", name);
+		goto free;
+	}
+	nc2_back_read_rate(nd);
+	ret = xenbus_watch_pathfmt(xbdev, &nd->rate_watch, NULL, nc2_back_rate_changed,
+				   "%s/rate", xbdev->nodename);
+	if (ret)
+		goto free;
+	ret = xenbus_watch_pathfmt(xbdev, &nd->hotplug_watch, NULL, nc2_back_hotplug_changed,
+				   "%s/hotplug-status", xbdev->nodename);
+	if (ret)
+		goto unwatch;
+	ret = nc2_back_write(nd);
+	if (ret) {
+		xenbus_dev_fatal(xbdev, ret, "writing to %s", xbdev->nodename);
+		goto unwatch;
+	}
+	schedule_delayed_work(&nd->stall_work, 0);
+	if (nc2_back_hotplugged(nd))
+		nc2_back_rejoin(nd);
+	xenbus_switch_state(xbdev, XenbusStateInitWait);
+	return 0;
+unwatch:
+	nc2_back_unwatch(&nd->hotplug_watch);
+	nc2_back_unwatch(&nd->rate_watch);
+free:
+	nc2_netdev_free(nd);
+	return ret;
+}
+
+static void nc2_back_remove(struct xenbus_device *xbdev)
+{
+	struct nc2_dev *nd = dev_get_drvdata(&xbdev->dev);
+
+	nc2_back_unwatch(&nd->hotplug_watch);
+	nc2_back_unwatch(&nd->rate_watch);
+	mutex_lock(&nd->mutex);
+	nc2_back_disconnect(nd);
+	mutex_unlock(&nd->mutex);
+	nc2_netdev_free(nd);
+}
+
+struct nc2_claim nc2_back_claim = {
+	.drv = &nc2_back_driver,
+};
+
+struct xenbus_driver nc2_back_driver = {
+	.name = "netchannel2",
+	.ids = nc2_back_claim.ids,
+	.probe = nc2_back_probe,
+	.remove = nc2_back_remove,
+	.otherend_changed = nc2_back_changed,
+};

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * netchannel2: structures and functions shared by its files.
+ *
+ * Locking legend:
+ *
+ * I: set before the network device is registered, constant after
+ * C: nd->mutex: life of the connection
+ * T: the lock of the queue's transmit queue (netif_tx_lock), any context
+ * N: NAPI of the queue; nd->mutex while that is off
+ * Q: set before the queue is live, constant until it is not (nc2_stop())
+ * A: atomic, or READ_ONCE() and WRITE_ONCE()
+ * R: nd->rate.lock, any context
+ *
+ * Precedence: nd->mutex, rtnl, transmit queue, nd->rate.lock. So what is asked for
+ * with rtnl held, and would need nd->mutex, is left to nd->state_work.
+ */
+#ifndef _NC2_H
+#define _NC2_H
+
+#include <linux/hrtimer.h>
+#include <linux/mutex.h>
+#include <linux/netdevice.h>
+#include <linux/skbuff.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/u64_stats_sync.h>
+#include <linux/workqueue.h>
+
+#include <xen/grant_table.h>
+#include <xen/xenbus.h>
+
+#include "msg.h"
+#include "ring.h"
+
+/* Packets under way, a power of two: all that fit into the largest ring. */
+#define NC2_TX_SLOTS		2048
+/* PACKETs that may be unanswered in each direction. */
+#define NC2_MAX_UNFINISHED	64
+/*
+ * Room that packets leave in a ring, for what must not fail: an answer to each
+ * of the other end's packets, and the messages about the connection.
+ */
+#define NC2_RESERVE		(NC2_MAX_UNFINISHED * sizeof(struct nc2_msg_finish_packet) + 512)
+/* Pages that a sender uses for contents if the other end maps none. */
+#define NC2_COPY_PAGES		64
+/* Grant copies of one packet: both sides are split at pages. */
+#define NC2_MAX_COPIES		(2 * NC2_MAX_FRAGS + 2)
+
+/**
+ * struct nc2_mem - pages of an area, and who has what of them
+ * @area: addresses; area.size is 0 if there are no pages (Q)
+ * @pages: the pages (Q)
+ * @refs: grant references (Q)
+ * @handles: of mapped pages: what to unmap; else NULL (Q)
+ */
+struct nc2_mem {
+	struct nc2_area area;
+	struct page **pages;
+	grant_ref_t *refs;
+	grant_handle_t *handles;
+};
+
+/**
+ * struct nc2_slot - a packet under way to the other end
+ * @end: counter of the ring after its message (T)
+ * @area_end: counter of the area after its content (T)
+ * @len: bytes, as the stack counts them (T)
+ * @unfinished: FINISH_PACKET has to come first (T)
+ */
+struct nc2_slot {
+	u32 end;
+	u32 area_end;
+	u32 len;
+	bool unfinished;
+};
+
+/**
+ * struct nc2_stats - of one direction of a queue
+ * @packets: packets
+ * @bytes: their bytes
+ * @dropped: for want of memory or room, or as the other end cannot take them
+ * @errors: packets whose content the other end got wrong
+ * @small: packets in messages
+ * @staged: packets in the staging area
+ * @copied: packets by grant copy
+ * @events: sent: events to the other end; received: interrupts
+ * @stops: sent: times that the queue was full; received: times that the rate
+ *	was used up
+ * @syncp: protects all of it
+ */
+struct nc2_stats {
+	u64 packets;
+	u64 bytes;
+	u64 dropped;
+	u64 errors;
+	u64 small;
+	u64 staged;
+	u64 copied;
+	u64 events;
+	u64 stops;
+	struct u64_stats_sync syncp;
+};
+
+/**
+ * struct nc2_queue - a queue; exists as long as its network device
+ * @nd: its device (I)
+ * @id: number (I)
+ * @live: connected; transmits, and NAPI is on (CT, A for NAPI)
+ * @broken: the other end broke a rule; nothing is done any more (A)
+ * @staged: contents go through the staging areas (Q)
+ * @evtchn: event channel (Q)
+ * @irq: interrupt of it, or 0 (Q)
+ * @eoi_pending: an interrupt has to be ended (A)
+ * @napi: NAPI (I)
+ * @timer: polls after the time set by rx_usecs, or when there is credit (I)
+ * @rx: ring that is read (N)
+ * @rx_mem: pages of it (Q)
+ * @rx_staging: staging area that is read (Q)
+ * @frag: rest of the last page that packets were copied to (N)
+ * @copy: grant copies of a packet (N)
+ * @finished: ids to be answered (N)
+ * @nr_finished: number of them (N)
+ * @unpublished: bytes of packets that the other end does not know to be
+ *	consumed (N)
+ * @rx_stats: statistics (N)
+ * @tx: ring that is written (T)
+ * @tx_mem: pages of it (Q)
+ * @tx_staging: area for contents that are sent (Q)
+ * @area_prod: bytes of @tx_staging used so far (T)
+ * @area_cons: bytes of @tx_staging free again so far (T)
+ * @slot: packets under way (T)
+ * @slot_prod: packets so far (T)
+ * @slot_cons: of them, no longer under way (T)
+ * @unfinished: packets that wait for FINISH_PACKET (T)
+ * @peer_max_packets: bound of @unfinished (T)
+ * @peer_max_frags: bound of the fragments of a packet (T)
+ * @tx_stats: statistics (T)
+ * @stall_seen: when last looked, the queue was stopped (T)
+ * @stall_mark: and the other end had consumed this (T)
+ * @control: control page (Q)
+ * @name: of the interrupt (I)
+ */
+struct nc2_queue {
+	struct nc2_dev *nd;
+	unsigned int id;
+	bool live;
+	bool broken;
+	bool staged;
+	evtchn_port_t evtchn;
+	unsigned int irq;
+	atomic_t eoi_pending;
+	struct napi_struct napi;
+	struct hrtimer timer;
+
+	struct nc2_consumer rx;
+	struct nc2_mem rx_mem;
+	struct nc2_mem rx_staging;
+	struct page_frag frag;
+	struct gnttab_copy copy[NC2_MAX_COPIES];
+	u32 finished[NC2_MAX_UNFINISHED];
+	unsigned int nr_finished;
+	u32 unpublished;
+	struct nc2_stats rx_stats;
+
+	struct nc2_producer tx ____cacheline_aligned_in_smp;
+	struct nc2_mem tx_mem;
+	struct nc2_mem tx_staging;
+	u32 area_prod;
+	u32 area_cons;
+	struct nc2_slot *slot;
+	u32 slot_prod;
+	u32 slot_cons;
+	u32 unfinished;
+	u32 peer_max_packets;
+	u32 peer_max_frags;
+	struct nc2_stats tx_stats;
+	bool stall_seen;
+	u32 stall_mark;
+
+	struct nc2_mem control;
+	char name[IFNAMSIZ + 8];
+};
+
+/**
+ * struct nc2_rate - how much the other end may send
+ * @lock: lock
+ * @bytes: per @usecs; 0: no limit (R)
+ * @usecs: period (R)
+ * @credit: bytes that may be received now, negative after a large packet (R)
+ * @stamp: when @credit was last brought up to date (R)
+ */
+struct nc2_rate {
+	spinlock_t lock;
+	u64 bytes;
+	u64 usecs;
+	s64 credit;
+	ktime_t stamp;
+};
+
+/**
+ * struct nc2_config - what a connection is like
+ * @queues: number of queues
+ * @ring_order: log2 of the pages of a ring
+ * @staging_pages: pages of one staging area, 0 or a power of two
+ * @extensions: NC2_EXT_* of both ends
+ */
+struct nc2_config {
+	unsigned int queues;
+	unsigned int ring_order;
+	unsigned int staging_pages;
+	u32 extensions;
+};
+
+/**
+ * struct nc2_dev - a network device, of either end
+ * @netdev: its network device (I)
+ * @xbdev: its device on xenbus (I)
+ * @backend: it is the backend (I)
+ * @mutex: lock of what is marked C
+ * @connected: queues are live (C, A for reading)
+ * @has_memory: there is memory that the other end may still have (C)
+ * @config: of the connection; written with rtnl, too (CQ)
+ * @max: bounds of @want: those of both ends (rtnl)
+ * @want: frontend: what its user has asked for (rtnl)
+ * @reconnect: frontend: @want is to be put into effect (A)
+ * @reconnecting: frontend: waits for the backend to be Closed for it (C)
+ * @peer_features: NC2_FEATURE_* of the other end (A)
+ * @peer_csum: it takes NC2_PACKET_CSUM_BLANK (A)
+ * @peer_tso: it takes NC2_SEG_TCPV4 (A)
+ * @peer_ready: it has said what it takes (A)
+ * @tell: SET_FEATURES and SET_OFFLOAD are to be sent (A)
+ * @tell_map: SET_HASH_MAP is to be sent (A)
+ * @hash_map: how we want flows to be spread (rtnl)
+ * @peer_map: how the other end wants that (A)
+ * @rx_usecs: time between the last packet and the next look (A)
+ * @rate: what the other end may send; backend
+ * @hotplug_watch: backend: tells when the hotplug script is through (C)
+ * @rate_watch: backend: tells when the rate changes (C)
+ * @state_work: does what must not be done where it was found necessary
+ * @stall_work: backend: looks whether the other end still reads
+ * @stalled: it does not; carrier is off (A)
+ * @broken: why the connection has to end, or NULL (A)
+ * @queue: the queues; those from config.queues on are not used
+ */
+struct nc2_dev {
+	struct net_device *netdev;
+	struct xenbus_device *xbdev;
+	bool backend;
+	struct mutex mutex;
+	bool connected;
+	bool has_memory;
+	struct nc2_config config;
+	struct nc2_config max;
+	struct nc2_config want;
+	bool reconnect;
+	bool reconnecting;
+	u32 peer_features;
+	bool peer_csum;
+	bool peer_tso;
+	bool peer_ready;
+	bool tell;
+	bool tell_map;
+	u8 hash_map[NC2_HASH_MAP_SIZE];
+	u8 peer_map[NC2_HASH_MAP_SIZE];
+	unsigned int rx_usecs;
+	struct nc2_rate rate;
+	struct xenbus_watch hotplug_watch;
+	struct xenbus_watch rate_watch;
+	struct work_struct state_work;
+	struct delayed_work stall_work;
+	bool stalled;
+	const char *broken;
+	struct nc2_queue queue[NC2_MAX_QUEUES];
+};
+
+/* mem.c */
+int nc2_mem_alloc(struct nc2_mem *mem, unsigned int pages);
+int nc2_mem_grant(struct nc2_mem *mem, domid_t domid, bool readonly);
+int nc2_mem_map(struct nc2_mem *mem, domid_t domid, const grant_ref_t *refs,
+		unsigned int pages, bool readonly);
+void nc2_mem_free(struct nc2_mem *mem);
+
+/* queue.c */
+irqreturn_t nc2_interrupt(int irq, void *data);
+void nc2_queue_init(struct nc2_dev *nd, unsigned int id);
+void nc2_queue_exit(struct nc2_queue *q);
+int nc2_queue_attach(struct nc2_queue *q);
+void nc2_queue_free(struct nc2_queue *q);
+void nc2_queue_break(struct nc2_queue *q, const char *why);
+void nc2_stop(struct nc2_dev *nd);
+void nc2_start(struct nc2_dev *nd);
+
+/* rx.c */
+int nc2_poll(struct napi_struct *napi, int budget);
+
+/* tx.c */
+netdev_tx_t nc2_start_xmit(struct sk_buff *skb, struct net_device *dev);
+bool nc2_tx_service(struct nc2_queue *q);
+void nc2_tx_finish(struct nc2_queue *q, u32 id);
+void nc2_tx_drop_all(struct nc2_queue *q);
+void nc2_tx_notify(struct nc2_queue *q);
+
+/* rate.c */
+void nc2_rate_init(struct nc2_rate *rate);
+void nc2_rate_set(struct nc2_rate *rate, u64 bytes, u64 usecs);
+u64 nc2_rate_wait(struct nc2_rate *rate);
+void nc2_rate_take(struct nc2_rate *rate, u32 len);
+
+/* netdev.c */
+struct nc2_dev *nc2_netdev_alloc(struct xenbus_device *xbdev, bool backend,
+				 const char *name);
+void nc2_netdev_free(struct nc2_dev *nd);
+void nc2_netdev_tell(struct nc2_dev *nd);
+bool nc2_netdev_link(const struct nc2_dev *nd);
+
+/* ethtool.c */
+extern const struct ethtool_ops nc2_ethtool_ops;
+
+/* front.c */
+extern struct xenbus_driver nc2_front_driver;
+void nc2_front_fail(struct nc2_dev *nd, const char *why);
+void nc2_front_reconnect(struct nc2_dev *nd);
+
+/* back.c */
+extern struct xenbus_driver nc2_back_driver;
+void nc2_back_fail(struct nc2_dev *nd, const char *why);
+
+/* claim.c */
+/**
+ * struct nc2_claim - a driver, and the vifs that are for it
+ * @drv: driver
+ * @ids: what @drv->ids points to
+ * @nb: tells of new devices
+ */
+struct nc2_claim {
+	struct xenbus_driver *drv;
+	struct xenbus_device_id ids[2];
+	struct notifier_block nb;
+};
+
+bool nc2_is_ours(struct xenbus_device *xbdev);
+void nc2_claim_start(struct nc2_claim *claim);
+void nc2_claim_stop(struct nc2_claim *claim);
+extern struct nc2_claim nc2_front_claim;
+extern struct nc2_claim nc2_back_claim;
+
+/* main.c */
+#define NC2_EXTENSIONS	(NC2_EXT_FEATURES | NC2_EXT_STAGING | NC2_EXT_HASH | NC2_EXT_HASH_MAP)
+unsigned int nc2_max_queues(void);
+unsigned int nc2_max_staging(void);
+int nc2_read_uint(const char *dir, const char *key, unsigned int min,
+		  unsigned int max, unsigned int *value);
+int nc2_set_config(struct nc2_dev *nd, const struct nc2_config *config);
+void nc2_free(struct nc2_dev *nd);
+
+#endif /* _NC2_H */

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * netchannel2: the network device, the same at both ends.
+ *
+ * Carrier is there if there is a connection, the other end's network device is
+ * up, and the other end reads what it is sent.
+ */
+#include <linux/etherdevice.h>
+#include <linux/if_vlan.h>
+#include <linux/netdevice.h>
+#include <linux/rtnetlink.h>
+#include <linux/slab.h>
+
+#include "nc2.h"
+
+#define NC2_MAX_MTU		(NC2_MAX_PACKET_BYTES - 1 - ETH_HLEN)
+#define NC2_CSUM_FEATURES	(NETIF_F_IP_CSUM | NETIF_F_IPV6_CSUM)
+#define NC2_SEG_FEATURES	(NETIF_F_TSO | NETIF_F_TSO6 | NETIF_F_GSO_UDP_L4)
+/* The other end has left all of it unread for this long: it does not read. */
+#define NC2_STALL_PERIOD	(5 * HZ)
+
+/**
+ * nc2_netdev_link - is there somebody to send to?
+ * @nd: device
+ *
+ * Context: any. Return: whether carrier should be on.
+ */
+bool nc2_netdev_link(const struct nc2_dev *nd)
+{
+	if (!READ_ONCE(nd->connected) || !READ_ONCE(nd->peer_ready) || READ_ONCE(nd->stalled))
+		return false;
+	return !(nd->config.extensions & NC2_EXT_FEATURES) ||
+	       (READ_ONCE(nd->peer_features) & NC2_FEATURE_LINK);
+}
+
+/**
+ * nc2_netdev_tell - tell the other end what has changed here
+ * @nd: device
+ *
+ * Context: process.
+ */
+void nc2_netdev_tell(struct nc2_dev *nd)
+{
+	WRITE_ONCE(nd->tell, true);
+	if (!READ_ONCE(nd->connected))
+		return;
+	/* Does nothing if NAPI is off; then it will be told in the beginning. */
+	local_bh_disable();
+	napi_schedule(&nd->queue[0].napi);
+	local_bh_enable();
+}
+
+static int nc2_open(struct net_device *dev)
+{
+	struct nc2_dev *nd = netdev_priv(dev);
+
+	nc2_netdev_tell(nd);
+	return 0;
+}
+
+static int nc2_close(struct net_device *dev)
+{
+	struct nc2_dev *nd = netdev_priv(dev);
+
+	nc2_netdev_tell(nd);
+	return 0;
+}
+
+static u16 nc2_select_queue(struct net_device *dev, struct sk_buff *skb,
+			    struct net_device *sb_dev)
+{
+	struct nc2_dev *nd = netdev_priv(dev);
+	unsigned int id;
+
+	if (dev->real_num_tx_queues == 1)
+		return 0;
+	id = READ_ONCE(nd->peer_map[skb_get_hash(skb) % NC2_HASH_MAP_SIZE]);
+	return id < dev->real_num_tx_queues ? id : 0;
+}
+
+static netdev_features_t nc2_fix_features(struct net_device *dev,
+					  netdev_features_t features)
+{
+	struct nc2_dev *nd = netdev_priv(dev);
+	u32 peer = READ_ONCE(nd->peer_features);
+
+	/* Before there is a connection nobody is asked. */
+	if (!READ_ONCE(nd->connected) || !READ_ONCE(nd->peer_ready))
+		return features;
+	if (!READ_ONCE(nd->peer_csum))
+		features &= ~(NC2_CSUM_FEATURES | NC2_SEG_FEATURES);
+	if (!READ_ONCE(nd->peer_tso))
+		features &= ~NETIF_F_TSO;
+	if (!(peer & NC2_FEATURE_TCPV6_SEG))
+		features &= ~NETIF_F_TSO6;
+	if (!(peer & NC2_FEATURE_UDP_SEG))
+		features &= ~NETIF_F_GSO_UDP_L4;
+	return features;
+}
+
+static int nc2_set_features(struct net_device *dev, netdev_features_t features)
+{
+	struct nc2_dev *nd = netdev_priv(dev);
+
+	if ((dev->features ^ features) & NETIF_F_RXCSUM) {
+		/* nc2_netdev_tell() reads it. */
+		dev->features ^= NETIF_F_RXCSUM;
+		nc2_netdev_tell(nd);
+	}
+	return 0;
+}
+
+static int nc2_change_mtu(struct net_device *dev, int mtu)
+{
+	WRITE_ONCE(dev->mtu, mtu);
+	return 0;
+}
+
+static void nc2_add_stats(const struct nc2_stats *stats, u64 *packets, u64 *bytes,
+			  u64 *dropped, u64 *errors)
+{
+	u64 p, b, d, e;
+	unsigned int start;
+
+	do {
+		start = u64_stats_fetch_begin(&stats->syncp);
+		p = stats->packets;
+		b = stats->bytes;
+		d = stats->dropped;
+		e = stats->errors;
+	} while (u64_stats_fetch_retry(&stats->syncp, start));
+	*packets += p;
+	*bytes += b;
+	*dropped += d;
+	*errors += e;
+}
+
+static void nc2_get_stats64(struct net_device *dev, struct rtnl_link_stats64 *tot)
+{
+	struct nc2_dev *nd = netdev_priv(dev);
+	unsigned int i;
+
+	for (i = 0; i < NC2_MAX_QUEUES; i++) {
+		nc2_add_stats(&nd->queue[i].rx_stats, &tot->rx_packets, &tot->rx_bytes,
+			      &tot->rx_dropped, &tot->rx_errors);
+		nc2_add_stats(&nd->queue[i].tx_stats, &tot->tx_packets, &tot->tx_bytes,
+			      &tot->tx_dropped, &tot->tx_errors);
+	}
+}
+
+#ifdef CONFIG_NET_POLL_CONTROLLER
+static void nc2_poll_controller(struct net_device *dev)
+{
+	struct nc2_dev *nd = netdev_priv(dev);
+	unsigned int i;
+
+	if (!READ_ONCE(nd->connected))
+		return;
+	for (i = 0; i < dev->real_num_tx_queues; i++)
+		napi_schedule(&nd->queue[i].napi);
+}
+#endif
+
+static const struct net_device_ops nc2_netdev_ops = {
+	.ndo_open		= nc2_open,
+	.ndo_stop		= nc2_close,
+	.ndo_start_xmit		= nc2_start_xmit,
+	.ndo_select_queue	= nc2_select_queue,
+	.ndo_fix_features	= nc2_fix_features,
+	.ndo_set_features	= nc2_set_features,
+	.ndo_change_mtu		= nc2_change_mtu,
+	.ndo_get_stats64	= nc2_get_stats64,
+	.ndo_set_mac_address	= eth_mac_addr,
+	.ndo_validate_addr	= eth_validate_addr,
+#ifdef CONFIG_NET_POLL_CONTROLLER
+	.ndo_poll_controller	= nc2_poll_controller,
+#endif
+};
+
+/* The connection has to end, and why. */
+static void nc2_fail(struct nc2_dev *nd)
+{
+	const char *why = READ_ONCE(nd->broken);
+
+	if (net_ratelimit())
+		netdev_err(nd->netdev, "the other end has broken the protocol: %s\n", why);
+	if (nd->backend)
+		nc2_back_fail(nd, why);
+	else
+		nc2_front_fail(nd, why);
+}
+
+static void nc2_state_work(struct work_struct *work)
+{
+	struct nc2_dev *nd = container_of(work, struct nc2_dev, state_work);
+
+	if (READ_ONCE(nd->broken))
+		nc2_fail(nd);
+	else if (!nd->backend && READ_ONCE(nd->reconnect))
+		nc2_front_reconnect(nd);
+	rtnl_lock();
+	netdev_update_features(nd->netdev);
+	if (nc2_netdev_link(nd))
+		netif_carrier_on(nd->netdev);
+	else
+		netif_carrier_off(nd->netdev);
+	rtnl_unlock();
+}
+
+/*
+ * A guest that does not read must not keep packets here for ever: carrier off
+ * frees those that wait, and lets nobody send more.
+ */
+static void nc2_stall_work(struct work_struct *work)
+{
+	struct nc2_dev *nd = container_of(work, struct nc2_dev, stall_work.work);
+	bool stalled = false;
+	unsigned int i;
+
+	for (i = 0; READ_ONCE(nd->connected) && i < nd->netdev->real_num_tx_queues; i++) {
+		struct netdev_queue *txq = netdev_get_tx_queue(nd->netdev, i);
+		struct nc2_queue *q = &nd->queue[i];
+		u32 mark;
+
+		__netif_tx_lock_bh(txq);
+		if (q->live && netif_xmit_stopped(txq) && !q->broken) {
+			mark = READ_ONCE(q->tx.peer->cons);
+			/* Seen unchanged twice, a period apart. */
+			stalled |= q->stall_seen && mark == q->stall_mark;
+			q->stall_mark = mark;
+			q->stall_seen = true;
+		} else {
+			q->stall_seen = false;
+		}
+		__netif_tx_unlock_bh(txq);
+	}
+	if (stalled != nd->stalled) {
+		WRITE_ONCE(nd->stalled, stalled);
+		schedule_work(&nd->state_work);
+	}
+	schedule_delayed_work(&nd->stall_work, NC2_STALL_PERIOD);
+}
+
+/**
+ * nc2_netdev_alloc - make a network device
+ * @xbdev: its device on xenbus
+ * @backend: it is the backend's
+ * @name: its name, or a pattern of names
+ *
+ * Context: process. Return: the device, not registered, or NULL.
+ */
+struct nc2_dev *nc2_netdev_alloc(struct xenbus_device *xbdev, bool backend,
+				 const char *name)
+{
+	struct net_device *dev;
+	struct nc2_dev *nd;
+	unsigned int i;
+
+	dev = alloc_netdev_mqs(sizeof(*nd), name, NET_NAME_UNKNOWN, ether_setup,
+			       NC2_MAX_QUEUES, NC2_MAX_QUEUES);
+	if (!dev)
+		return NULL;
+	nd = netdev_priv(dev);
+	nd->netdev = dev;
+	nd->xbdev = xbdev;
+	nd->backend = backend;
+	nd->config.queues = 1;
+	mutex_init(&nd->mutex);
+	nc2_rate_init(&nd->rate);
+	INIT_WORK(&nd->state_work, nc2_state_work);
+	INIT_DELAYED_WORK(&nd->stall_work, nc2_stall_work);
+	for (i = 0; i < NC2_MAX_QUEUES; i++)
+		nc2_queue_init(nd, i);
+
+	SET_NETDEV_DEV(dev, &xbdev->dev);
+	dev->netdev_ops = &nc2_netdev_ops;
+	dev->ethtool_ops = &nc2_ethtool_ops;
+	dev->min_mtu = ETH_MIN_MTU;
+	dev->max_mtu = NC2_MAX_MTU;
+	dev->hw_features = NETIF_F_SG | NETIF_F_RXCSUM | NC2_CSUM_FEATURES | NC2_SEG_FEATURES;
+	dev->features = dev->hw_features | NETIF_F_HIGHDMA;
+	netif_carrier_off(dev);
+	netif_set_real_num_tx_queues(dev, 1);
+	netif_set_real_num_rx_queues(dev, 1);
+	return nd;
+}
+
+/**
+ * nc2_netdev_free - end a network device
+ * @nd: device that has no connection, registered or not
+ *
+ * Context: process, without locks.
+ */
+void nc2_netdev_free(struct nc2_dev *nd)
+{
+	unsigned int i;
+
+	cancel_delayed_work_sync(&nd->stall_work);
+	if (nd->netdev->reg_state == NETREG_REGISTERED)
+		unregister_netdev(nd->netdev);
+	cancel_work_sync(&nd->state_work);
+	for (i = 0; i < NC2_MAX_QUEUES; i++)
+		nc2_queue_exit(&nd->queue[i]);
+	mutex_destroy(&nd->mutex);
+	free_netdev(nd->netdev);
+}

@@ -1,0 +1,470 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * netchannel2: reception.
+ *
+ * Design: all that is received is copied, once, into memory of this kernel's
+ * own, and only then looked at: headers into the linear part, the rest into
+ * pieces of large pages. What the message says of checksum and segments is held
+ * against the headers (nc2_rx_offload()) before the stack sees the packet.
+ *
+ * NAPI takes each message for work, so that no kind of message can keep it
+ * busy. The event channel is unmasked when there is nothing left, and as
+ * spurious if there was nothing at all, which makes Xen's events slow down.
+ */
+#include <linux/etherdevice.h>
+#include <linux/if_vlan.h>
+#include <linux/netdevice.h>
+#include <linux/skbuff.h>
+#include <net/ip.h>
+#include <net/tcp.h>
+
+#include <xen/events.h>
+#include <xen/page.h>
+
+#include "nc2.h"
+
+/* Up to here a packet is in one piece. */
+#define NC2_LINEAR_BYTES	2048
+/* Of a larger one this is in the linear part: all headers. */
+#define NC2_HEADER_BYTES	256
+/* Smaller rests of a page are not used. */
+#define NC2_FRAG_MIN		2048
+/* The other end is told of room at least each so many messages and bytes. */
+#define NC2_PUBLISH_MESSAGES	16
+#define NC2_PUBLISH_BYTES	32768
+
+/* Memory for the packet, all its bytes to be filled; NULL if there is none. */
+static struct sk_buff *nc2_rx_alloc(struct nc2_queue *q, u32 len)
+{
+	u32 head = len <= NC2_LINEAR_BYTES ? len : NC2_HEADER_BYTES;
+	struct sk_buff *skb;
+	u32 left, n;
+
+	skb = napi_alloc_skb(&q->napi, head);
+	if (unlikely(!skb))
+		return NULL;
+	__skb_put(skb, head);
+	for (left = len - head; left; left -= n) {
+		struct page_frag *frag = &q->frag;
+
+		if (skb_shinfo(skb)->nr_frags == MAX_SKB_FRAGS ||
+		    !skb_page_frag_refill(min_t(u32, left, NC2_FRAG_MIN), frag, GFP_ATOMIC)) {
+			dev_kfree_skb_any(skb);
+			return NULL;
+		}
+		n = min(left, frag->size - frag->offset);
+		get_page(frag->page);
+		skb_add_rx_frag(skb, skb_shinfo(skb)->nr_frags, frag->page,
+				frag->offset, n, n);
+		frag->offset += n;
+	}
+	return skb;
+}
+
+/* Copy from the staging area. */
+static void nc2_rx_staged(struct nc2_queue *q, const struct nc2_packet *p,
+			  struct sk_buff *skb)
+{
+	u32 pos = p->offset;
+	unsigned int i;
+
+	nc2_area_read(&q->rx_staging.area, pos, skb->data, skb_headlen(skb));
+	pos += skb_headlen(skb);
+	for (i = 0; i < skb_shinfo(skb)->nr_frags; i++) {
+		const skb_frag_t *frag = &skb_shinfo(skb)->frags[i];
+
+		nc2_area_read(&q->rx_staging.area, pos, skb_frag_address(frag),
+			      skb_frag_size(frag));
+		pos += skb_frag_size(frag);
+	}
+}
+
+/**
+ * struct nc2_place - a place in a packet that is filled
+ * @skb: packet
+ * @frag: next fragment
+ * @at: next byte
+ * @left: bytes in one piece from there on
+ */
+struct nc2_place {
+	struct sk_buff *skb;
+	unsigned int frag;
+	void *at;
+	u32 left;
+};
+
+static void nc2_place_next(struct nc2_place *place, u32 len)
+{
+	place->at += len;
+	place->left -= len;
+	if (!place->left && place->frag < skb_shinfo(place->skb)->nr_frags) {
+		const skb_frag_t *frag = &skb_shinfo(place->skb)->frags[place->frag++];
+
+		place->at = skb_frag_address(frag);
+		place->left = skb_frag_size(frag);
+	}
+}
+
+/* Copy from pages of the other end by their grant references. */
+static int nc2_rx_copy(struct nc2_queue *q, const struct nc2_packet *p,
+		       struct sk_buff *skb)
+{
+	struct nc2_place place = {
+		.skb = skb, .at = skb->data, .left = skb_headlen(skb),
+	};
+	unsigned int i, n = 0;
+	u32 done, len;
+
+	/* At most 256 bytes, so they are in the linear part. */
+	if (p->prefix) {
+		nc2_consumer_read(&q->rx, p->prefix_at, place.at, p->prefix);
+		nc2_place_next(&place, p->prefix);
+	}
+	for (i = 0; i < p->nr_frags; i++) {
+		for (done = 0; done < p->frag[i].size; done += len) {
+			struct gnttab_copy *op = &q->copy[n++];
+
+			if (n > NC2_MAX_COPIES)
+				return -EPROTO;
+			len = min_t(u32, p->frag[i].size - done, place.left);
+			len = min_t(u32, len, PAGE_SIZE - offset_in_page(place.at));
+			op->flags = GNTCOPY_source_gref;
+			op->source.u.ref = p->frag[i].gref;
+			op->source.domid = q->nd->xbdev->otherend_id;
+			op->source.offset = p->frag[i].off + done;
+			op->dest.u.gmfn = virt_to_gfn(place.at);
+			op->dest.domid = DOMID_SELF;
+			op->dest.offset = offset_in_page(place.at);
+			op->len = len;
+			op->status = GNTST_general_error;
+			nc2_place_next(&place, len);
+		}
+	}
+	if (n)
+		gnttab_batch_copy(q->copy, n);
+	for (i = 0; i < n; i++) {
+		if (q->copy[i].status != GNTST_okay)
+			return -EINVAL;
+	}
+	return 0;
+}
+
+/* Segments: are the headers those of the type, and is there payload? */
+static bool nc2_rx_segments(struct sk_buff *skb, const struct nc2_packet *p)
+{
+	bool v4 = p->seg == NC2_SEG_TCPV4 || p->seg == NC2_SEG_UDPV4;
+	bool tcp = p->seg == NC2_SEG_TCPV4 || p->seg == NC2_SEG_TCPV6;
+	u32 headers = skb_transport_offset(skb);
+
+	if (skb->protocol != (v4 ? htons(ETH_P_IP) : htons(ETH_P_IPV6)))
+		return false;
+	/* skb_checksum_setup() has seen that TCP or UDP is there, and where. */
+	if (skb->csum_offset != (tcp ? offsetof(struct tcphdr, check) :
+				       offsetof(struct udphdr, check)))
+		return false;
+	if (tcp) {
+		if (!pskb_may_pull(skb, headers + sizeof(struct tcphdr)) ||
+		    tcp_hdrlen(skb) < sizeof(struct tcphdr))
+			return false;
+		headers += tcp_hdrlen(skb);
+		skb_shinfo(skb)->gso_type = v4 ? SKB_GSO_TCPV4 : SKB_GSO_TCPV6;
+	} else {
+		headers += sizeof(struct udphdr);
+		skb_shinfo(skb)->gso_type = SKB_GSO_UDP_L4;
+	}
+	if (skb->len <= headers || !pskb_may_pull(skb, headers))
+		return false;
+	/* The rest of what can be wrong is found by who cuts it up. */
+	skb_shinfo(skb)->gso_type |= SKB_GSO_DODGY;
+	skb_shinfo(skb)->gso_size = p->mss;
+	skb_shinfo(skb)->gso_segs = DIV_ROUND_UP(skb->len - headers, p->mss);
+	return true;
+}
+
+/* What the other end says of checksum, segments and flow, if it is possible. */
+static bool nc2_rx_offload(struct sk_buff *skb, const struct nc2_packet *p)
+{
+	if ((p->flags & NC2_PACKET_CSUM_BLANK) || p->seg != NC2_SEG_NONE) {
+		skb->ip_summed = CHECKSUM_PARTIAL;
+		/* Finds the place from the headers, whatever the message says. */
+		if (skb_checksum_setup(skb, true))
+			return false;
+		if (p->seg != NC2_SEG_NONE && !nc2_rx_segments(skb, p))
+			return false;
+	} else if (p->flags & NC2_PACKET_DATA_VALIDATED) {
+		skb->ip_summed = CHECKSUM_UNNECESSARY;
+	}
+	if (p->hash_type != NC2_HASH_NONE)
+		skb_set_hash(skb, p->hash, p->hash_type == NC2_HASH_L4 ?
+					   PKT_HASH_TYPE_L4 : PKT_HASH_TYPE_L3);
+	return true;
+}
+
+/* Receive a packet: 0, or -EPROTO if the connection has to end. */
+static int nc2_rx_packet(struct nc2_queue *q, const struct nc2_packet *p)
+{
+	struct net_device *dev = q->nd->netdev;
+	struct sk_buff *skb;
+	bool wrong = false;
+	int ret = 0;
+
+	q->unpublished += p->len;
+	if (READ_ONCE(q->nd->rate.bytes))
+		nc2_rate_take(&q->nd->rate, p->len);
+	skb = netif_running(dev) ? nc2_rx_alloc(q, p->len) : NULL;
+	if (skb) {
+		switch (p->kind) {
+		case NC2_KIND_SMALL:
+			nc2_consumer_read(&q->rx, p->prefix_at, skb->data, p->len);
+			break;
+		case NC2_KIND_STAGED:
+			nc2_rx_staged(q, p, skb);
+			break;
+		case NC2_KIND_COPY:
+			ret = nc2_rx_copy(q, p, skb);
+			wrong = ret;
+			break;
+		}
+	}
+	if (p->kind == NC2_KIND_COPY) {
+		if (q->nr_finished == NC2_MAX_UNFINISHED)
+			ret = -EPROTO;
+		else
+			q->finished[q->nr_finished++] = p->id;
+	}
+	u64_stats_update_begin(&q->rx_stats.syncp);
+	if (skb && !wrong) {
+		skb->protocol = eth_type_trans(skb, dev);
+		wrong = !nc2_rx_offload(skb, p);
+	}
+	if (!skb) {
+		q->rx_stats.dropped++;
+	} else if (wrong) {
+		q->rx_stats.errors++;
+	} else {
+		q->rx_stats.packets++;
+		q->rx_stats.bytes += p->len;
+		q->rx_stats.small += p->kind == NC2_KIND_SMALL;
+		q->rx_stats.staged += p->kind == NC2_KIND_STAGED;
+		q->rx_stats.copied += p->kind == NC2_KIND_COPY;
+	}
+	u64_stats_update_end(&q->rx_stats.syncp);
+	if (skb && wrong) {
+		dev_kfree_skb_any(skb);
+	} else if (skb) {
+		skb_record_rx_queue(skb, q->id);
+		napi_gro_receive(&q->napi, skb);
+	}
+	/* A page that cannot be copied harms the packet, not the connection. */
+	return ret == -EPROTO ? ret : 0;
+}
+
+/* Messages of 8 bytes: the only one after the header. */
+static u32 nc2_rx_u32(struct nc2_queue *q)
+{
+	u32 value;
+
+	nc2_consumer_read(&q->rx, sizeof(struct nc2_msg_hdr), &value, sizeof(value));
+	return value;
+}
+
+static void nc2_rx_set_max(struct nc2_queue *q, u32 *what, u32 value)
+{
+	struct netdev_queue *txq = netdev_get_tx_queue(q->nd->netdev, q->id);
+
+	__netif_tx_lock(txq, smp_processor_id());
+	*what = value;
+	__netif_tx_unlock(txq);
+}
+
+/* What the other end says of itself; 0 or -EPROTO. */
+static int nc2_rx_set(struct nc2_queue *q, const struct nc2_msg_hdr *hdr)
+{
+	struct nc2_dev *nd = q->nd;
+	struct nc2_msg_set_offload offload;
+	u32 value;
+
+	if (hdr->size != sizeof(offload))
+		return -EPROTO;
+	value = nc2_rx_u32(q);
+	switch (hdr->type) {
+	case NC2_MSG_SET_MAX_PACKETS:
+		nc2_rx_set_max(q, &q->peer_max_packets, min_t(u32, value, NC2_TX_SLOTS));
+		return 0;
+	case NC2_MSG_SET_MAX_FRAGMENTS:
+		if (!value)
+			return -EPROTO;
+		nc2_rx_set_max(q, &q->peer_max_frags, value);
+		return 0;
+	case NC2_MSG_FINISH_PACKET:
+		nc2_tx_finish(q, value);
+		return 0;
+	}
+	if (q->id)
+		return -EPROTO;
+	if (hdr->type == NC2_MSG_SET_OFFLOAD) {
+		nc2_consumer_read(&q->rx, 0, &offload, sizeof(offload));
+		WRITE_ONCE(nd->peer_csum, offload.csum);
+		WRITE_ONCE(nd->peer_tso, offload.tcpv4_segmentation_offload);
+	} else {
+		if (!(nd->config.extensions & NC2_EXT_FEATURES))
+			return -EPROTO;
+		WRITE_ONCE(nd->peer_features, value);
+		WRITE_ONCE(nd->peer_ready, true);
+	}
+	schedule_work(&nd->state_work);
+	return 0;
+}
+
+static int nc2_rx_hash_map(struct nc2_queue *q, const struct nc2_msg_hdr *hdr)
+{
+	struct nc2_dev *nd = q->nd;
+	struct nc2_msg_set_hash_map m;
+	unsigned int i;
+
+	if (q->id || hdr->size != sizeof(m) || !(nd->config.extensions & NC2_EXT_HASH_MAP))
+		return -EPROTO;
+	nc2_consumer_read(&q->rx, 0, &m, sizeof(m));
+	for (i = 0; i < NC2_HASH_MAP_SIZE; i++) {
+		if (m.map[i] >= nd->config.queues)
+			return -EPROTO;
+	}
+	for (i = 0; i < NC2_HASH_MAP_SIZE; i++)
+		WRITE_ONCE(nd->peer_map[i], m.map[i]);
+	return 0;
+}
+
+static int nc2_rx_message(struct nc2_queue *q, const struct nc2_msg_hdr *hdr)
+{
+	struct nc2_packet p;
+	int ret;
+
+	switch (hdr->type) {
+	case NC2_MSG_STAGED:
+		ret = nc2_read_staged(&q->rx, hdr, q->rx_staging.area.size, &p);
+		return ret ? ret : nc2_rx_packet(q, &p);
+	case NC2_MSG_PACKET:
+		ret = nc2_read_packet(&q->rx, hdr, &p);
+		return ret ? ret : nc2_rx_packet(q, &p);
+	case NC2_MSG_SET_MAX_PACKETS:
+	case NC2_MSG_SET_MAX_FRAGMENTS:
+	case NC2_MSG_SET_OFFLOAD:
+	case NC2_MSG_SET_FEATURES:
+	case NC2_MSG_FINISH_PACKET:
+		return nc2_rx_set(q, hdr);
+	case NC2_MSG_SET_HASH_MAP:
+		return nc2_rx_hash_map(q, hdr);
+	case NC2_MSG_PAD:
+		return 0;
+	}
+	return -EPROTO;
+}
+
+static void nc2_rx_publish(struct nc2_queue *q)
+{
+	if (!nc2_consumer_publish(&q->rx))
+		return;
+	notify_remote_via_irq(q->irq);
+	q->rx_stats.events++;
+}
+
+/* Wait for the rate to allow more; true if so. */
+static bool nc2_rx_limited(struct nc2_queue *q)
+{
+	u64 ns;
+
+	if (!READ_ONCE(q->nd->rate.bytes))
+		return false;
+	ns = nc2_rate_wait(&q->nd->rate);
+	if (!ns)
+		return false;
+	q->rx_stats.stops++;
+	hrtimer_start(&q->timer, ns_to_ktime(ns), HRTIMER_MODE_REL);
+	return true;
+}
+
+/* Take messages: their number, or -EPROTO. @limited: a timer polls again. */
+static int nc2_rx(struct nc2_queue *q, int budget, bool *limited)
+{
+	unsigned int messages = 0;
+	struct nc2_msg_hdr hdr;
+	int work, ret;
+
+	q->unpublished = 0;
+	for (work = 0; work < budget; work++) {
+		*limited = nc2_rx_limited(q);
+		if (*limited)
+			break;
+		ret = nc2_consumer_next(&q->rx, &hdr);
+		if (ret > 0)
+			ret = nc2_rx_message(q, &hdr);
+		else if (!ret)
+			break;
+		if (ret)
+			return ret;
+		nc2_consumer_done(&q->rx, &hdr);
+		if (++messages == NC2_PUBLISH_MESSAGES || q->unpublished >= NC2_PUBLISH_BYTES) {
+			nc2_rx_publish(q);
+			messages = 0;
+			q->unpublished = 0;
+		}
+	}
+	nc2_rx_publish(q);
+	return work;
+}
+
+/* Poll until there is nothing left: the number of messages, or -EPROTO. */
+static int nc2_rx_all(struct nc2_queue *q, int budget)
+{
+	unsigned int usecs;
+	bool limited;
+	int work = 0, ret;
+
+	do {
+		ret = nc2_rx(q, budget - work, &limited);
+		if (ret < 0)
+			return ret;
+		work += ret;
+		if (q->nr_finished)
+			nc2_tx_service(q);
+		if (work == budget || limited)
+			return work;
+		usecs = READ_ONCE(q->nd->rx_usecs);
+		if (usecs && work) {
+			hrtimer_start(&q->timer, ns_to_ktime((u64)usecs * NSEC_PER_USEC), HRTIMER_MODE_REL);
+			return work;
+		}
+		ret = nc2_consumer_arm(&q->rx);
+	} while (ret > 0);
+	return ret ? ret : work;
+}
+
+/**
+ * nc2_poll - NAPI of a queue
+ * @napi: its NAPI
+ * @budget: messages that may be taken; 0: only what transmission needs
+ *
+ * Context: softirq. Return: number of messages.
+ */
+int nc2_poll(struct napi_struct *napi, int budget)
+{
+	struct nc2_queue *q = container_of(napi, struct nc2_queue, napi);
+	bool sent = false;
+	int work = 0;
+
+	if (!READ_ONCE(q->broken)) {
+		sent = nc2_tx_service(q);
+		if (!budget)
+			return 0;
+		work = nc2_rx_all(q, budget);
+	}
+	if (work < 0) {
+		nc2_queue_break(q, "impossible message or counter");
+		work = 0;
+	}
+	/* The events of a queue that is broken stay masked. */
+	if (work < budget && napi_complete_done(napi, work) && !READ_ONCE(q->broken) &&
+	    atomic_xchg(&q->eoi_pending, 0))
+		xen_irq_lateeoi(q->irq, work || sent ? 0 : XEN_EOI_FLAG_SPURIOUS);
+	return work;
+}

@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * netchannel2: transmission.
+ *
+ * Design: a packet is copied into the ring, if it is small, or into the staging
+ * area, and then it is the stack's again: nothing waits for the other end.
+ * What is in use of ring and area is known from struct nc2_slot, one for each
+ * packet, which are freed in order when the other end's cons has passed their
+ * message. If the other end has the area not mapped, its pages are granted
+ * once, too; the message then names their references, and a slot is free when
+ * it was answered as well.
+ *
+ * A queue is stopped while there might be no room for the largest packet, so a
+ * packet that comes always fits. It asks for an event then, at half of what
+ * is under way: not each packet that leaves wakes it.
+ */
+#include <linux/if_vlan.h>
+#include <linux/netdevice.h>
+
+#include <xen/events.h>
+
+#include "nc2.h"
+
+/* Up to here a packet is put into its message. */
+#define NC2_SMALL_BYTES		NC2_MAX_PREFIX_BYTES
+/* Where packets begin in the area. */
+#define NC2_STAGING_ALIGN	64
+#define NC2_TX_MAX_MSG		(sizeof(struct nc2_msg_packet) + NC2_SMALL_BYTES)
+
+static struct netdev_queue *nc2_txq(struct nc2_queue *q)
+{
+	return netdev_get_tx_queue(q->nd->netdev, q->id);
+}
+
+/**
+ * nc2_tx_notify - show the other end what was put into the ring
+ * @q: queue
+ *
+ * Context: lock of the transmit queue.
+ */
+void nc2_tx_notify(struct nc2_queue *q)
+{
+	if (!nc2_producer_publish(&q->tx))
+		return;
+	notify_remote_via_irq(q->irq);
+	q->tx_stats.events++;
+}
+
+/* Has the other end got the staging area? */
+static bool nc2_tx_staged(const struct nc2_queue *q)
+{
+	return q->staged && (READ_ONCE(q->nd->peer_features) & NC2_FEATURE_STAGING);
+}
+
+/* Is there room for any packet, and for what must not fail afterwards? */
+static bool nc2_tx_room(const struct nc2_queue *q)
+{
+	return nc2_producer_room(&q->tx, NC2_TX_MAX_MSG + NC2_RESERVE / 2) &&
+	       q->tx_staging.area.size - (q->area_prod - q->area_cons) >=
+			NC2_MAX_PACKET_BYTES + NC2_STAGING_ALIGN &&
+	       q->slot_prod - q->slot_cons < NC2_TX_SLOTS &&
+	       (nc2_tx_staged(q) || q->unfinished < q->peer_max_packets);
+}
+
+/* Free the slots of what the other end is through with; true if there were. */
+static bool nc2_tx_reclaim(struct nc2_queue *q)
+{
+	unsigned int packets = 0, bytes = 0;
+
+	if (nc2_producer_refresh(&q->tx)) {
+		nc2_queue_break(q, "impossible consumer counter");
+		return false;
+	}
+	while (q->slot_cons != q->slot_prod) {
+		const struct nc2_slot *slot = &q->slot[q->slot_cons % NC2_TX_SLOTS];
+
+		if ((s32)(q->tx.cons - slot->end) < 0 || slot->unfinished)
+			break;
+		q->area_cons = slot->area_end;
+		bytes += slot->len;
+		packets++;
+		q->slot_cons++;
+	}
+	if (packets)
+		netdev_tx_completed_queue(nc2_txq(q), packets, bytes);
+	return packets;
+}
+
+/* There is no room, or too much under way: ask for an event when that is over. */
+static void nc2_tx_wait(struct nc2_queue *q)
+{
+	u32 used = q->tx.prod - q->tx.cons;
+
+	nc2_tx_notify(q);
+	if (used)
+		nc2_producer_arm(&q->tx, (used + 1) / 2);
+	nc2_tx_reclaim(q);
+}
+
+/* Copy a packet to the area; returns where it begins. */
+static u32 nc2_tx_stage(struct nc2_queue *q, const struct sk_buff *skb)
+{
+	u32 start = ALIGN(q->area_prod, NC2_STAGING_ALIGN), pos = start;
+	unsigned int i;
+
+	nc2_area_write(&q->tx_staging.area, pos, skb->data, skb_headlen(skb));
+	pos += skb_headlen(skb);
+	for (i = 0; i < skb_shinfo(skb)->nr_frags; i++) {
+		const skb_frag_t *frag = &skb_shinfo(skb)->frags[i];
+		u32 off, len, done;
+		struct page *page;
+
+		skb_frag_foreach_page(frag, skb_frag_off(frag), skb_frag_size(frag),
+				      page, off, len, done) {
+			void *from = kmap_local_page(page);
+
+			nc2_area_write(&q->tx_staging.area, pos, from + off, len);
+			kunmap_local(from);
+			pos += len;
+		}
+	}
+	q->area_prod = pos;
+	return start;
+}
+
+static u8 nc2_tx_seg(const struct sk_buff *skb)
+{
+	unsigned int type = skb_shinfo(skb)->gso_type;
+
+	if (!skb_is_gso(skb))
+		return NC2_SEG_NONE;
+	if (type & SKB_GSO_TCPV4)
+		return NC2_SEG_TCPV4;
+	if (type & SKB_GSO_TCPV6)
+		return NC2_SEG_TCPV6;
+	return vlan_get_protocol(skb) == htons(ETH_P_IP) ? NC2_SEG_UDPV4 : NC2_SEG_UDPV6;
+}
+
+static u8 nc2_tx_flags(const struct sk_buff *skb)
+{
+	switch (skb->ip_summed) {
+	case CHECKSUM_PARTIAL:
+		return NC2_PACKET_CSUM_BLANK;
+	case CHECKSUM_UNNECESSARY:
+		return NC2_PACKET_DATA_VALIDATED;
+	}
+	return 0;
+}
+
+static void nc2_tx_put_staged(struct nc2_queue *q, const struct sk_buff *skb)
+{
+	struct nc2_msg_staged m = {
+		.hdr = { .type = NC2_MSG_STAGED, .size = sizeof(m) },
+		.len = skb->len,
+		.flags = nc2_tx_flags(skb),
+		.segmentation_type = nc2_tx_seg(skb),
+		.mss = skb_shinfo(skb)->gso_size,
+	};
+
+	if (m.flags & NC2_PACKET_CSUM_BLANK) {
+		m.csum_start = skb_checksum_start_offset(skb);
+		m.csum_offset = skb->csum_offset;
+	}
+	if (skb->hash) {
+		m.hash_type = skb->l4_hash ? NC2_HASH_L4 : NC2_HASH_L3;
+		m.hash = skb->hash;
+	}
+	m.offset = nc2_tx_stage(q, skb) & (q->tx_staging.area.size - 1);
+	nc2_producer_put(&q->tx, &m, sizeof(m), NULL, 0);
+	q->tx_stats.staged++;
+}
+
+static struct nc2_msg_packet nc2_tx_packet(const struct sk_buff *skb)
+{
+	struct nc2_msg_packet m = {
+		.hdr.type = NC2_MSG_PACKET,
+		.flags = nc2_tx_flags(skb),
+		.segmentation_type = nc2_tx_seg(skb),
+		.mss = skb_shinfo(skb)->gso_size,
+	};
+
+	if (m.flags & NC2_PACKET_CSUM_BLANK) {
+		m.csum_start = skb_checksum_start_offset(skb);
+		m.csum_offset = skb->csum_offset;
+	}
+	return m;
+}
+
+static void nc2_tx_put_small(struct nc2_queue *q, const struct sk_buff *skb)
+{
+	struct nc2_msg_packet m = nc2_tx_packet(skb);
+	u8 data[NC2_SMALL_BYTES];
+	const void *from = skb->data;
+
+	m.hdr.size = round_up(sizeof(m) + skb->len, 8);
+	m.type = NC2_PACKET_SMALL;
+	m.prefix_size = skb->len;
+	if (skb_is_nonlinear(skb)) {
+		skb_copy_bits(skb, 0, data, skb->len);
+		from = data;
+	}
+	nc2_producer_put(&q->tx, &m, sizeof(m), from, skb->len);
+	q->tx_stats.small++;
+}
+
+static void nc2_tx_put_copy(struct nc2_queue *q, const struct sk_buff *skb)
+{
+	const struct nc2_mem *mem = &q->tx_staging;
+	struct nc2_fragment frag[NC2_MAX_FRAGS];
+	struct nc2_msg_packet m = nc2_tx_packet(skb);
+	u32 pos, left = skb->len;
+	unsigned int n = 0;
+
+	pos = nc2_tx_stage(q, skb);
+	while (left) {
+		u32 off = pos % PAGE_SIZE;
+
+		frag[n].off = off;
+		frag[n].size = min_t(u32, left, PAGE_SIZE - off);
+		frag[n].gref = mem->refs[(pos & (mem->area.size - 1)) / PAGE_SIZE];
+		pos += frag[n].size;
+		left -= frag[n].size;
+		n++;
+	}
+	m.hdr.size = round_up(sizeof(m) + n * sizeof(frag[0]), 8);
+	m.type = NC2_PACKET_RECEIVER_COPY;
+	m.id = q->slot_prod % NC2_TX_SLOTS;
+	nc2_producer_put(&q->tx, &m, sizeof(m), frag, n * sizeof(frag[0]));
+	q->slot[m.id].unfinished = true;
+	q->unfinished++;
+	q->tx_stats.copied++;
+}
+
+/* Make the packet one that the other end takes, or say that it is not. */
+static bool nc2_tx_prepare(struct nc2_queue *q, struct sk_buff *skb)
+{
+	const struct nc2_dev *nd = q->nd;
+	u32 features = READ_ONCE(nd->peer_features);
+
+	if (skb->len < ETH_HLEN || skb->len > NC2_MAX_PACKET_BYTES)
+		return false;
+	if (skb->len > NC2_SMALL_BYTES && !nc2_tx_staged(q) &&
+	    DIV_ROUND_UP(skb->len, PAGE_SIZE) + 1 > q->peer_max_frags)
+		return false;
+	switch (nc2_tx_seg(skb)) {
+	case NC2_SEG_NONE:
+		if (skb->ip_summed == CHECKSUM_PARTIAL && !READ_ONCE(nd->peer_csum))
+			return !skb_checksum_help(skb);
+		return true;
+	case NC2_SEG_TCPV4:
+		return READ_ONCE(nd->peer_tso);
+	case NC2_SEG_TCPV6:
+		return features & NC2_FEATURE_TCPV6_SEG;
+	default:
+		return features & NC2_FEATURE_UDP_SEG;
+	}
+}
+
+/**
+ * nc2_start_xmit - send a packet
+ * @skb: packet
+ * @dev: network device
+ *
+ * Context: lock of the transmit queue. Return: NETDEV_TX_OK;
+ * NETDEV_TX_BUSY, which does not happen as the queue would be stopped.
+ */
+netdev_tx_t nc2_start_xmit(struct sk_buff *skb, struct net_device *dev)
+{
+	struct nc2_dev *nd = netdev_priv(dev);
+	struct nc2_queue *q = &nd->queue[skb_get_queue_mapping(skb)];
+	struct netdev_queue *txq = nc2_txq(q);
+	struct nc2_slot *slot;
+	u32 len = skb->len;
+	bool notify;
+
+	if (!q->live || READ_ONCE(q->broken) || !READ_ONCE(nd->peer_ready) ||
+	    !nc2_tx_prepare(q, skb)) {
+		q->tx_stats.dropped++;
+		/* What was sent with "more to come" must not wait for this one. */
+		if (q->live)
+			nc2_tx_notify(q);
+		dev_kfree_skb_any(skb);
+		return NETDEV_TX_OK;
+	}
+	if (unlikely(!nc2_tx_room(q))) {
+		netif_tx_stop_queue(txq);
+		return NETDEV_TX_BUSY;
+	}
+	slot = &q->slot[q->slot_prod % NC2_TX_SLOTS];
+	slot->unfinished = false;
+	skb_tx_timestamp(skb);
+	u64_stats_update_begin(&q->tx_stats.syncp);
+	if (len <= NC2_SMALL_BYTES)
+		nc2_tx_put_small(q, skb);
+	else if (nc2_tx_staged(q))
+		nc2_tx_put_staged(q, skb);
+	else
+		nc2_tx_put_copy(q, skb);
+	q->tx_stats.packets++;
+	q->tx_stats.bytes += len;
+	u64_stats_update_end(&q->tx_stats.syncp);
+	slot->end = q->tx.prod;
+	slot->area_end = q->area_prod;
+	slot->len = len;
+	q->slot_prod++;
+	dev_consume_skb_any(skb);
+
+	notify = __netdev_tx_sent_queue(txq, len, netdev_xmit_more());
+	if (!nc2_tx_room(q) && !(nc2_tx_reclaim(q) && nc2_tx_room(q))) {
+		netif_tx_stop_queue(txq);
+		q->tx_stats.stops++;
+		nc2_tx_wait(q);
+		if (nc2_tx_room(q))
+			netif_tx_start_queue(txq);
+	} else if (netif_xmit_stopped(txq)) {
+		nc2_tx_wait(q);
+	} else if (notify) {
+		nc2_tx_notify(q);
+	}
+	return NETDEV_TX_OK;
+}
+
+/* What the other end has to know of this one, if that has changed. */
+static void nc2_tx_tell(struct nc2_queue *q)
+{
+	struct nc2_dev *nd = q->nd;
+	netdev_features_t have = nd->netdev->features;
+	struct nc2_msg_set_offload offload = {
+		.hdr = { .type = NC2_MSG_SET_OFFLOAD, .size = sizeof(offload) },
+		.csum = !!(have & NETIF_F_RXCSUM),
+		.tcpv4_segmentation_offload = !!(have & NETIF_F_RXCSUM),
+	};
+	struct nc2_msg_set_features features = {
+		.hdr = { .type = NC2_MSG_SET_FEATURES, .size = sizeof(features) },
+	};
+
+	if (!READ_ONCE(nd->tell) ||
+	    !nc2_producer_room(&q->tx, sizeof(offload) + sizeof(features)))
+		return;
+	WRITE_ONCE(nd->tell, false);
+	nc2_producer_put(&q->tx, &offload, sizeof(offload), NULL, 0);
+	if (!(nd->config.extensions & NC2_EXT_FEATURES))
+		return;
+	if (netif_running(nd->netdev))
+		features.features |= NC2_FEATURE_LINK;
+	if (q->staged)
+		features.features |= NC2_FEATURE_STAGING;
+	if (have & NETIF_F_RXCSUM)
+		features.features |= NC2_FEATURE_TCPV6_SEG | NC2_FEATURE_UDP_SEG;
+	nc2_producer_put(&q->tx, &features, sizeof(features), NULL, 0);
+}
+
+static void nc2_tx_tell_map(struct nc2_queue *q)
+{
+	struct nc2_dev *nd = q->nd;
+	struct nc2_msg_set_hash_map m = {
+		.hdr = { .type = NC2_MSG_SET_HASH_MAP, .size = sizeof(m) },
+	};
+
+	if (!READ_ONCE(nd->tell_map) || !nc2_producer_room(&q->tx, sizeof(m)))
+		return;
+	WRITE_ONCE(nd->tell_map, false);
+	if (!(nd->config.extensions & NC2_EXT_HASH_MAP))
+		return;
+	memcpy(m.map, nd->hash_map, sizeof(m.map));
+	nc2_producer_put(&q->tx, &m, sizeof(m), NULL, 0);
+}
+
+static void nc2_tx_answer(struct nc2_queue *q)
+{
+	struct nc2_msg_finish_packet m = {
+		.hdr = { .type = NC2_MSG_FINISH_PACKET, .size = sizeof(m) },
+	};
+	unsigned int i;
+
+	for (i = 0; i < q->nr_finished; i++) {
+		/* There was, when it sent the packets that are answered. */
+		if (!nc2_producer_room(&q->tx, sizeof(m)) &&
+		    (nc2_producer_refresh(&q->tx) || !nc2_producer_room(&q->tx, sizeof(m)))) {
+			nc2_queue_break(q, "no room for answers");
+			break;
+		}
+		m.id = q->finished[i];
+		nc2_producer_put(&q->tx, &m, sizeof(m), NULL, 0);
+	}
+	q->nr_finished = 0;
+}
+
+/**
+ * nc2_tx_service - do what NAPI has to do with the transmit ring
+ * @q: queue
+ *
+ * Frees what was consumed, lets a stopped queue go on, sends messages that are
+ * no packets.
+ *
+ * Context: NAPI. Return: true if the other end had consumed anything.
+ */
+bool nc2_tx_service(struct nc2_queue *q)
+{
+	struct netdev_queue *txq = nc2_txq(q);
+	bool any;
+
+	if (q->slot_cons == READ_ONCE(q->slot_prod) && !q->nr_finished &&
+	    (q->id || (!READ_ONCE(q->nd->tell) && !READ_ONCE(q->nd->tell_map))))
+		return false;
+	__netif_tx_lock(txq, smp_processor_id());
+	any = nc2_tx_reclaim(q);
+	nc2_tx_answer(q);
+	if (!q->id) {
+		nc2_tx_tell(q);
+		nc2_tx_tell_map(q);
+	}
+	nc2_tx_notify(q);
+	if (netif_tx_queue_stopped(txq) && nc2_tx_room(q))
+		netif_tx_wake_queue(txq);
+	if (netif_xmit_stopped(txq)) {
+		nc2_tx_wait(q);
+		if (netif_tx_queue_stopped(txq) && nc2_tx_room(q))
+			netif_tx_wake_queue(txq);
+	}
+	__netif_tx_unlock(txq);
+	return any;
+}
+
+/**
+ * nc2_tx_finish - the other end has answered a packet
+ * @q: queue
+ * @id: of the packet, as the other end says
+ *
+ * Context: NAPI.
+ */
+void nc2_tx_finish(struct nc2_queue *q, u32 id)
+{
+	struct netdev_queue *txq = nc2_txq(q);
+
+	__netif_tx_lock(txq, smp_processor_id());
+	if (id < NC2_TX_SLOTS && q->slot[id].unfinished) {
+		q->slot[id].unfinished = false;
+		q->unfinished--;
+	} else {
+		nc2_queue_break(q, "answer to a packet that was not sent");
+	}
+	__netif_tx_unlock(txq);
+}
+
+/**
+ * nc2_tx_drop_all - nothing is under way any more
+ * @q: queue that is not live
+ *
+ * Context: process.
+ */
+void nc2_tx_drop_all(struct nc2_queue *q)
+{
+	q->slot_cons = q->slot_prod;
+	q->unfinished = 0;
+}
