@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Apply patches/ to the pristine kernel and build the driver in tree after
-# every patch, with W=1; hold each patch against checkpatch --strict.
+# Apply each series of patches/ to the pristine kernel and build its driver in
+# tree after every patch, with W=1; hold each patch against checkpatch --strict.
 #
-# Usage: scripts/check-patches.sh [SERIES]      (default: blktap2)
+# Usage: scripts/check-patches.sh [SERIES]...   (default: all)
 #
 # Prints TAP.  The kernel is Debian's linux-source-6.12 with the configuration
 # and the exported symbols of Debian's own build of it.  The first run
@@ -12,7 +12,7 @@
 
 set -u -o pipefail
 cd "$(dirname "$0")/.." || exit 1
-series=${1:-blktap2}
+. scripts/series/lib.sh
 cache=${XEN_PVIO_CACHE:-$HOME/.cache/xen-pvio}/kernel
 log=$(mktemp -d)
 trap 'rm -rf "$log"' EXIT
@@ -35,14 +35,19 @@ key=$(basename "$ksrc")-$(basename "$(dirname "$headers")")
 tree=$cache/patched obj=$cache/build-$key
 exec 9>"$cache/patched.lock"
 flock 9
+
 # Links to the pristine files; whoever changes one makes a new file of it.
-rm -rf "$tree" && cp -al "$ksrc" "$tree" || die "cannot copy $ksrc"
+fresh_tree()
+{
+	rm -rf "$tree" && cp -al "$ksrc" "$tree" || die "cannot copy $ksrc"
+}
 
 kmake()
 {
 	make -s -C "$tree" O="$obj" -j"$(nproc)" "$@"
 }
 
+fresh_tree
 if [ ! -e "$obj/.prepared" ]; then
 	echo "# preparing the kernel's build (once)"
 	rm -rf "$cache"/build-linux-source-6.12*
@@ -66,10 +71,10 @@ result()
 {
 	n=$((n + 1))
 	if [ "$2" = 0 ]; then
-		echo "ok $n - patches: $1"
+		echo "ok $n - patches: $series: $1"
 	else
 		failed=$((failed + 1))
-		echo "not ok $n - patches: $1"
+		echo "not ok $n - patches: $series: $1"
 		head -n 40 "$3" | sed 's/^/# /'
 	fi
 }
@@ -77,7 +82,7 @@ result()
 # configure VALUE: the option the driver has, if it has one yet.
 configure()
 {
-	{ cat "$obj/base.config"; echo "CONFIG_BLK_DEV_TAP=$1"; } >"$obj/.config"
+	{ cat "$obj/base.config"; echo "CONFIG_$option=$1"; } >"$obj/.config"
 	kmake olddefconfig || die "olddefconfig failed"
 }
 
@@ -87,21 +92,21 @@ build()
 {
 	local c
 
-	kmake W=1 "$@" "$dir/" >"$log/build" 2>&1 || return
-	for c in "$tree/$dir"/*.c; do
-		[ "$obj/$dir/$(basename "$c" .c).o" -nt "$c" ] ||
+	kmake W=1 "$@" "$folder/" >"$log/build" 2>&1 || return
+	for c in "$tree/$folder"/*.c; do
+		[ "$obj/$folder/$(basename "$c" .c).o" -nt "$c" ] ||
 			echo "${c#"$tree/"} was not compiled" >>"$log/build"
 	done
 	[ ! -s "$log/build" ]
 }
 
-# maintained PATCH...: do MAINTAINERS' patterns name all files, and only them?
-maintained()
+# check_maintained PATCH...: do MAINTAINERS' patterns name all files, and only
+# them?
+check_maintained()
 {
 	local f p r=0
 
-	sed -n '/^BLKTAP2 BLOCK DRIVER$/,/^$/s/^F:\t//p' "$tree/MAINTAINERS" \
-		>"$log/patterns"
+	maintained "$entry" "$tree/MAINTAINERS" >"$log/patterns"
 	while read -r p; do
 		[ -e "$tree/$p" ] || { echo "F: $p does not exist"; r=1; }
 	done <"$log/patterns"
@@ -116,58 +121,73 @@ maintained()
 	return $r
 }
 
-dir=drivers/block/blktap2
-patches=(patches/"$series"/[0-9]*.patch)
-[ -e "${patches[1]:-}" ] || die "no patches in patches/$series"
-rm -rf "${obj:?}/$dir"
-configure m
+# check_series NAME
+check_series()
+{
+	local name p r
+	local patches=(patches/"$1"/[0-9]*.patch)
+
+	series=$1
+	read_series "$1" || die "scripts/series/$1/cover is not complete"
+	[ -e "${patches[1]:-}" ] || die "no patches in patches/$1"
+	rm -rf "${obj:?}/$folder"
+	configure m
+	for p in "${patches[@]}"; do
+		name=$(basename "$p" .patch)
+		if [[ $name = 0000-* ]]; then
+			grep -q '\*\*\*' "$p"
+			result "$name is filled in" $((! $?)) "$p"
+			continue
+		fi
+
+		# FILE_PATH_CHANGES only asks; check_maintained() answers.
+		(cd "$log" && "$ksrc/scripts/checkpatch.pl" --root "$tree" \
+			--strict --no-signoff --ignore FILE_PATH_CHANGES \
+			--quiet --no-summary --show-types "$OLDPWD/$p") \
+			>"$log/checkpatch" 2>&1 && [ ! -s "$log/checkpatch" ]
+		result "checkpatch $name" $? "$log/checkpatch"
+
+		(cd "$tree" && GIT_CEILING_DIRECTORIES=$cache \
+			git apply --whitespace=error-all "$OLDPWD/$p") \
+			>"$log/apply" 2>&1
+		r=$?
+		result "apply $name" $r "$log/apply"
+		[ $r = 0 ] || break
+
+		[ -d "$tree/$folder" ] || continue
+		# Until the option is there, say on the command line that it
+		# is set.
+		if [ -e "$tree/$folder/Kconfig" ]; then
+			configure m
+			build
+		else
+			build "CONFIG_$option=m"
+		fi
+		result "build $name" $? "$log/build"
+	done
+
+	check_maintained "${patches[@]}" >"$log/maint"
+	result "MAINTAINERS names the files" $? "$log/maint"
+	grep "^CONFIG_$option=m" "$obj/.config" >"$log/option"
+	result "the option can be selected" $? "$log/option"
+
+	# The whole as a module, its symbols resolved by Debian's Module.symvers;
+	# and built in.
+	kmake W=1 M="$tree/$folder" modules >"$log/build" 2>&1 &&
+		! grep -iE 'warning|error' "$log/build" &&
+		[ -e "$tree/$folder/$module.ko" ]
+	result "the module links" $? "$log/build"
+	rm -rf "${obj:?}/$folder" "$tree/$folder"/*.mod.c
+	configure y
+	build
+	result "build in" $? "$log/build"
+}
+
 echo "TAP version 13"
-for p in "${patches[@]}"; do
-	name=$(basename "$p" .patch)
-	if [[ $name = 0000-* ]]; then
-		grep -q '\*\*\*' "$p"
-		result "$name is filled in" $((! $?)) "$p"
-		continue
-	fi
-
-	# FILE_PATH_CHANGES only asks; maintained() answers.
-	(cd "$log" && "$ksrc/scripts/checkpatch.pl" --root "$tree" --strict \
-		--no-signoff --ignore FILE_PATH_CHANGES --quiet --no-summary \
-		--show-types "$OLDPWD/$p") >"$log/checkpatch" 2>&1 &&
-		[ ! -s "$log/checkpatch" ]
-	result "checkpatch $name" $? "$log/checkpatch"
-
-	(cd "$tree" && GIT_CEILING_DIRECTORIES=$cache \
-		git apply --whitespace=error-all "$OLDPWD/$p") >"$log/apply" 2>&1
-	r=$?
-	result "apply $name" $r "$log/apply"
-	[ $r = 0 ] || break
-
-	[ -d "$tree/$dir" ] || continue
-	# Until the option is there, say on the command line that it is set.
-	if [ -e "$tree/$dir/Kconfig" ]; then
-		configure m
-		build
-	else
-		build CONFIG_BLK_DEV_TAP=m
-	fi
-	result "build $name" $? "$log/build"
+[ $# -gt 0 ] || mapfile -t all < <(all_series)
+for s in "${@:-${all[@]}}"; do
+	fresh_tree
+	check_series "$s"
 done
-
-maintained "${patches[@]}" >"$log/maint"
-result "MAINTAINERS names the files" $? "$log/maint"
-grep '^CONFIG_BLK_DEV_TAP=m' "$obj/.config" >"$log/option"
-result "the option can be selected" $? "$log/option"
-
-# The whole as a module, its symbols resolved by Debian's Module.symvers; and
-# built in.
-kmake W=1 M="$tree/$dir" modules >"$log/build" 2>&1 &&
-	! grep -iE 'warning|error' "$log/build" &&
-	[ -e "$tree/$dir/blktap2.ko" ]
-result "the module links" $? "$log/build"
-rm -rf "${obj:?}/$dir" "$tree/$dir"/*.mod.c
-configure y
-build
-result "build in" $? "$log/build"
 echo "1..$n"
 [ $failed = 0 ]

@@ -6,8 +6,9 @@
 # Usage: scripts/mkpatches.sh            write patches/
 #        scripts/mkpatches.sh --check    tell whether patches/ is up to date
 #
-# scripts/series/NAME/ describes a series.  Each of its files but "cover" is
-# one patch, in the order of their names:
+# scripts/series/NAME/ describes a series.  Its file "cover" is the letter, and
+# what scripts/series/lib.sh lists; each of the others is one patch, in the order
+# of their names:
 #
 #   Subject: the patch's subject
 #   Add: files copied from this tree, which has them where the kernel will
@@ -22,27 +23,19 @@
 set -eu -o pipefail
 cd "$(dirname "$0")/.."
 top=$PWD
-series=blktap2
-out=patches/$series
+. scripts/series/lib.sh
 ksrc=$(scripts/kernel-src.sh)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export LC_ALL=C HOME=$work GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null
-export GIT_AUTHOR_NAME="Xen block developers"
 export GIT_AUTHOR_EMAIL=xen-devel@lists.xenproject.org
 export GIT_AUTHOR_DATE="@0 +0000" GIT_COMMITTER_DATE="@0 +0000"
-export GIT_COMMITTER_NAME=$GIT_AUTHOR_NAME GIT_COMMITTER_EMAIL=$GIT_AUTHOR_EMAIL
+export GIT_COMMITTER_EMAIL=$GIT_AUTHOR_EMAIL
 
 die()
 {
 	echo "mkpatches: $*" >&2
 	exit 1
-}
-
-# field PATCH NAME: all values of the field
-field()
-{
-	sed -n "/^\$/q; s/^$2: *//p" "$1"
 }
 
 # edit FILE: add what the driver needs to a file of the kernel.
@@ -53,7 +46,7 @@ edit()
 	case $1 in
 	MAINTAINERS)
 		"$top/scripts/merge-maintainers.py" "$top/MAINTAINERS" \
-			"BLKTAP2 BLOCK DRIVER" MAINTAINERS ;;
+			"$entry" MAINTAINERS ;;
 	drivers/block/Kconfig)
 		sed -i '/null_blk\/Kconfig"$/a\
 \
@@ -62,6 +55,15 @@ source "drivers/block/blktap2/Kconfig"' "$1" ;;
 		sed -i "/^obj-\$(CONFIG_BLK_DEV_NULL_BLK)/i\\
 obj-\$(CONFIG_BLK_DEV_TAP)${tab}+= blktap2/\\
 " "$1" ;;
+	drivers/net/Kconfig)
+		sed -i '/^config VMXNET3$/i\
+source "drivers/net/netchannel2/Kconfig"\
+' "$1" ;;
+	drivers/net/Makefile)
+		sed -i "/^obj-\$(CONFIG_XEN_NETDEV_BACKEND)/a\\
+obj-\$(CONFIG_XEN_NETCHANNEL2) += netchannel2/" "$1" ;;
+	Documentation/networking/device_drivers/index.rst)
+		sed -i 's/^   hamradio\/index$/&\n   netchannel2/' "$1" ;;
 	Documentation/block/index.rst)
 		sed -i 's/^   biovecs$/&\n   blktap2/; /blktap2/!b' "$1" ;;
 	Documentation/userspace-api/ioctl/ioctl-number.rst)
@@ -103,63 +105,79 @@ grow()
 	END { printf "%s", dropped ? grown : all }' "$top/$1" >"$1"
 }
 
-# Start from those files of the kernel that the series edits.
-git init -q "$work/tree"
-cd "$work/tree"
-# shellcheck disable=SC2046
-(cd "$ksrc" && cp --parents $(for p in "$top/scripts/series/$series"/[0-9]*; do
-	field "$p" Edit
-done | xargs -n 1 | sort -u) "$work/tree")
-git add . && git commit -q -m base
-git tag base
+# export_series NAME: make it in $work/NAME
+export_series()
+{
+	local f p
+	local patches=("$top/scripts/series/$1"/[0-9]*)
+	local tree=$work/tree-$1 to=$work/$1
 
-for p in "$top/scripts/series/$series"/[0-9]*; do
-	for f in $(field "$p" Add); do
-		[ -f "$top/$f" ] || die "$p: no file $f"
-		mkdir -p "$(dirname "$f")"
-		cp "$top/$f" "$f"
+	read_series "$1" || die "scripts/series/$1/cover is not complete"
+	export GIT_AUTHOR_NAME=$from GIT_COMMITTER_NAME=$from
+
+	# Start from those files of the kernel that the series edits.
+	git init -q "$tree"
+	cd "$tree"
+	# shellcheck disable=SC2046
+	(cd "$ksrc" && cp --parents $(for p in "${patches[@]}"; do
+		field "$p" Edit
+	done | xargs -n 1 | sort -u) "$tree")
+	git add . && git commit -q -m base
+	git tag base
+
+	for p in "${patches[@]}"; do
+		for f in $(field "$p" Add); do
+			[ -f "$top/$f" ] || die "$p: no file $f"
+			mkdir -p "$(dirname "$f")"
+			cp "$top/$f" "$f"
+		done
+		for f in $(field "$p" Edit); do
+			edit "$f"
+		done
+		for f in $(field "$p" Grow); do
+			grow "$f"
+		done
+		git add .
+		! git diff --cached --quiet || die "$p adds nothing"
+		{ field "$p" Subject; echo; sed '1,/^$/d' "$p"; } |
+			git commit -q --cleanup=verbatim -F -
 	done
-	for f in $(field "$p" Edit); do
-		edit "$f"
+
+	# What the last patch leaves must be all there is.
+	for f in $(cd "$top" && maintained "$entry" MAINTAINERS |
+			xargs git ls-files -co --exclude-standard --); do
+		[ ! -e "$top/$f" ] || cmp -s "$top/$f" "$f" ||
+			die "$f is in no patch, or not as it is here"
 	done
-	for f in $(field "$p" Grow); do
-		grow "$f"
-	done
-	git add .
-	! git diff --cached --quiet || die "$p adds nothing"
-	{ field "$p" Subject; echo; sed '1,/^$/d' "$p"; } |
-		git commit -q --cleanup=verbatim -F -
+
+	git format-patch -q --zero-commit --no-signature --full-index \
+		--no-renames --cover-letter -o "$to" base..
+	sed -i '/^Date: /d' "$to"/*.patch
+	subject=$(field "$top/scripts/series/$1/cover" Subject) \
+	body=$(sed '1,/^$/d' "$top/scripts/series/$1/cover") \
+		perl -0pi -e 's/\*\*\* SUBJECT HERE \*\*\*/$ENV{subject}/;
+		s/\*\*\* BLURB HERE \*\*\*/$ENV{body}/' "$to"/0000-*.patch
+	cp "$top/scripts/series/README" "$to/README"
+	cd "$top"
+}
+
+mkdir "$work/patches"
+for series in $(all_series); do
+	export_series "$series"
+	mv "$work/$series" "$work/patches/"
 done
-
-# What the last patch leaves must be all there is.
-for f in $(cd "$top" && git ls-files -co --exclude-standard \
-		drivers/block/blktap2 include/uapi/xen); do
-	[ ! -e "$top/$f" ] || cmp -s "$top/$f" "$f" ||
-		die "$f is in no patch, or not as it is here"
-done
-
-cover=$top/scripts/series/$series/cover
-mkdir "$work/out"
-git format-patch -q --zero-commit --no-signature --full-index --no-renames \
-	--cover-letter -o "$work/out" base..
-sed -i '/^Date: /d' "$work"/out/*.patch
-export subject body
-subject=$(field "$cover" Subject)
-body=$(sed '1,/^$/d' "$cover")
-perl -0pi -e 's/\*\*\* SUBJECT HERE \*\*\*/$ENV{subject}/;
-	s/\*\*\* BLURB HERE \*\*\*/$ENV{body}/' "$work"/out/0000-*.patch
-cp "$top/scripts/series/README" "$work/out/README"
-cd "$top"
 
 if [ "${1:-}" = --check ]; then
-	diff -r "$out" "$work/out" >"$work/diff" || {
-		echo "$out is not what the sources give; run scripts/mkpatches.sh"
+	diff -r patches "$work/patches" >"$work/diff" || {
+		echo "patches/ is not what the sources give; run scripts/mkpatches.sh"
 		head -n 20 "$work/diff"
 		exit 1
 	}
 else
-	rm -rf "$out"
-	mkdir -p patches
-	mv "$work/out" "$out"
-	echo "$out: $(find "$out" -name '*.patch' | wc -l) files"
+	rm -rf patches
+	mv "$work/patches" patches
+	for series in $(all_series); do
+		echo "patches/$series: $(find "patches/$series" -name '*.patch' |
+			wc -l) files"
+	done
 fi
