@@ -137,7 +137,6 @@ static int nc2_set_coalesce(struct net_device *dev, struct ethtool_coalesce *coa
 		NL_SET_ERR_MSG(extack, "rx-usecs must be 0 to 1000");
 		return -EINVAL;
 	}
-	/* Pairs with nc2_poll(); the next poll goes by it. */
 	WRITE_ONCE(nd->rx_usecs, coal->rx_coalesce_usecs);
 	return 0;
 }
@@ -225,6 +224,7 @@ static int nc2_get_rxfh(struct net_device *dev, struct ethtool_rxfh_param *rxfh)
 static int nc2_set_rxfh(struct net_device *dev, struct ethtool_rxfh_param *rxfh,
 			struct netlink_ext_ack *extack)
 {
+	struct netdev_queue *txq = netdev_get_tx_queue(dev, 0);
 	struct nc2_dev *nd = netdev_priv(dev);
 	unsigned int i;
 
@@ -238,10 +238,12 @@ static int nc2_set_rxfh(struct net_device *dev, struct ethtool_rxfh_param *rxfh,
 	}
 	if (!rxfh->indir)
 		return 0;
-	/* The stack has checked that there are such queues. */
+	/* Whoever sends it has this lock. The stack has checked the values. */
+	__netif_tx_lock_bh(txq);
 	for (i = 0; i < NC2_HASH_MAP_SIZE; i++)
 		nd->hash_map[i] = rxfh->indir[i];
 	WRITE_ONCE(nd->tell_map, true);
+	__netif_tx_unlock_bh(txq);
 	nc2_netdev_tell(nd);
 	return 0;
 }
