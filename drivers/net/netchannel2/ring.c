@@ -4,8 +4,9 @@
  *
  * Design: what is shared is read once, checked, and then only the copy is
  * used; what this end publishes it never reads back. A ring that shows an
- * impossible counter or message gives -EPROTO for good, as nothing moves on:
- * the caller then ends the connection.
+ * impossible counter or message gives -EPROTO, and nothing moves on. The other
+ * end may change it to something possible afterwards, so the caller ends the
+ * connection the first time.
  *
  * Lost events: who goes to sleep writes the counter at which it wants to be
  * woken, and then looks again; who moves a counter writes it, and then looks
@@ -40,6 +41,11 @@ void nc2_area_read(const struct nc2_area *area, u32 pos, void *to, u32 len)
 		to += n;
 		len -= n;
 	}
+	/*
+	 * The compiler knows what memcpy() does. Without this it may use the area
+	 * in place of the copy, and read it again after the copy was checked.
+	 */
+	barrier();
 }
 
 /**
