@@ -11,15 +11,25 @@
 
 #include "msg.h"
 
-/* What SMALL, RECEIVER_COPY and STAGED have in common. */
-static int nc2_check_packet(const struct nc2_packet *p)
+/*
+ * What SMALL, RECEIVER_COPY and STAGED have in common. Checksums that begin
+ * within the Ethernet header, and segments that are larger than any packet, would
+ * mean something else to the network stack.
+ */
+static int nc2_check_packet(struct nc2_packet *p)
 {
 	if (p->len < ETH_HLEN || p->len > NC2_MAX_PACKET_BYTES)
 		return -EPROTO;
-	if (p->seg > NC2_SEG_UDPV6 || (p->seg != NC2_SEG_NONE && !p->mss))
+	if (p->seg > NC2_SEG_UDPV6)
 		return -EPROTO;
+	if (p->seg != NC2_SEG_NONE) {
+		if (!p->mss || p->mss > NC2_MAX_PACKET_BYTES - ETH_HLEN)
+			return -EPROTO;
+		p->flags |= NC2_PACKET_CSUM_BLANK;
+	}
 	if ((p->flags & NC2_PACKET_CSUM_BLANK) &&
-	    (u32)p->csum_start + p->csum_offset + sizeof(u16) > p->len)
+	    (p->csum_start < ETH_HLEN ||
+	     (u32)p->csum_start + p->csum_offset + sizeof(u16) > p->len))
 		return -EPROTO;
 	return 0;
 }

@@ -30,12 +30,12 @@ enum nc2_kind {
  * struct nc2_packet - what a message says of a packet
  * @kind: where its bytes are
  * @len: all its bytes, ETH_HLEN to NC2_MAX_PACKET_BYTES
- * @flags: NC2_PACKET_*
+ * @flags: NC2_PACKET_*; with @seg, NC2_PACKET_CSUM_BLANK is there
  * @seg: NC2_SEG_*
  * @hash_type: NC2_HASH_*
- * @mss: payload of a segment, not 0 if there is @seg
- * @csum_start: where the checksum begins; in the packet if it is blank
- * @csum_offset: where it is, from there
+ * @mss: payload of a segment; with @seg, 1 to NC2_MAX_PACKET_BYTES - ETH_HLEN
+ * @csum_start: where the checksum begins; if it is blank, ETH_HLEN or more
+ * @csum_offset: where it is, from there; if it is blank, in the packet
  * @prefix_at: where in the message its first bytes are, if any are
  * @prefix: their number
  * @hash: flow

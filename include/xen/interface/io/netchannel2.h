@@ -142,8 +142,10 @@
  *
  * With NC2_PACKET_CSUM_BLANK the checksum of TCP or UDP (of the pseudo header
  * only) is at csum_start + csum_offset, both counted from the first byte of the
- * frame, and the receiver is to complete it from csum_start to the end. A
- * segmentation type implies it, and asks for segments of mss bytes of payload.
+ * frame, and the receiver is to complete it from csum_start to the end.
+ * csum_start is behind the Ethernet header, and the checksum within the packet. A
+ * segmentation type implies it, and asks for segments of mss bytes of payload,
+ * from 1 to NC2_MAX_PACKET_BYTES less the Ethernet header.
  * Both only after the receiver has said that it takes them; and a packet
  * under way when it takes that back is dropped or completed, it is no error.
  *
