@@ -6,7 +6,8 @@
  * write either end. All fields are little-endian. "Must not" is about what a
  * correct end does: the other end may be hostile, so each end checks
  * everything said here before it acts on it, and ends the connection if the
- * other breaks a rule.
+ * other breaks a rule. What is said to be 0 is written as 0 and is not looked at,
+ * and flags without a meaning are ignored, so that they can get one.
  *
  * Overview
  * ========
