@@ -22,9 +22,10 @@ suite=bookworm
 
 dom0_packages='xen-utils-4.17 xen-utils-common xenstore-utils qemu-system-xen
 	qemu-utils e2fsprogs fio kmod iproute2 procps util-linux strace udev
-	liburing2 libuuid1 libseccomp2 libjson-c5 libcap2 libasan8 libubsan1'
+	liburing2 libuuid1 libseccomp2 libjson-c5 libcap2 libasan8 libubsan1
+	ethtool iperf3 nftables openvswitch-switch sockperf tcpdump'
 guest_packages='systemd systemd-sysv udev dbus e2fsprogs fio kmod iproute2
-	procps xenstore-utils'
+	procps xenstore-utils ethtool iperf3 kexec-tools sockperf tcpdump'
 
 say()	{ echo "images: $*" >&2; }
 die()	{ say "$*"; exit 1; }
@@ -228,6 +229,8 @@ make_guest()
 		dev-mqueue.mount sys-kernel-debug.mount \
 		sys-kernel-tracing.mount getty@.service
 	inside "$root" systemctl set-default multi-user.target
+	# Filled by guest/initrd-init.
+	mkdir -p "$root/lib/modules"
 	echo guest >"$root/etc/hostname"
 	echo '/dev/xvda / ext4 rw,discard 0 1' >"$root/etc/fstab"
 	inside "$root" sh -c 'echo root:pvio | chpasswd'

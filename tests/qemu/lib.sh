@@ -109,10 +109,12 @@ krel()	# 6.1 | 6.12: the kernel release of that line
 #
 # Options: kernel=6.1|6.12 (the same as dom0's), type=pv|pvh (pv),
 # memory=MB (256), vcpus=N (1), root=/dev/xvda (default: the shared
-# read-only root, so that all DISKs are free for I/O), systemd=1.
+# read-only root, so that all DISKs are free for I/O), systemd=1,
+# vif=CONFIG (several: separated by ';'; such a guest sees dom0's modules and
+# /opt/pvio, and loads none of them unless it runs systemd or is told to).
 guest_config()
 {
-	local name=$1 kernel type=pv memory=256 vcpus=1 root='' systemd='' d disks='' extra
+	local name=$1 kernel type=pv memory=256 vcpus=1 root='' systemd='' vif='' d disks='' extra
 	shift
 	kernel=$(uname -r | sed 's/^\(6\.[0-9]*\).*/\1/')
 	while [ $# -gt 0 ] && [ "$1" != -- ]; do
@@ -124,12 +126,17 @@ guest_config()
 	for d; do
 		disks="$disks'$d', "
 	done
-	extra="console=hvc0 loglevel=4 mitigations=off pci=noearly"
+	extra="console=hvc0 loglevel=4 mitigations=off pci=noearly net.ifnames=0"
 	if [ -n "$root" ]; then
 		extra="$extra root=$root rw"
 	else
 		disks="$disks'phy:/dev/vdc,xvdz,r', "
 		extra="$extra root=/dev/xvdz ro"
+	fi
+	if [ -n "$vif" ]; then
+		disks="$disks'phy:/dev/vda,xvdx,r', 'phy:/dev/vdb,xvdy,r', "
+		extra="$extra pvio.modules"
+		vif="'${vif//;/\', \'}'"
 	fi
 	[ -z "$systemd" ] || extra="$extra pvio=systemd systemd.show_status=0"
 	cat >"$state/$name.cfg" <<-END
@@ -141,6 +148,7 @@ guest_config()
 	memory = $memory
 	vcpus = $vcpus
 	disk = [ $disks]
+	vif = [ $vif ]
 	on_crash = 'destroy'
 	END
 }
@@ -278,6 +286,7 @@ bed_cleanup()
 		! mountpoint -q "$d" || umount "$d"
 	done
 	losetup -D
+	net_cleanup || left=1
 	if pgrep -x tapdisk2 >/dev/null && ! wait_for 10 tapdisk_gone; then
 		echo "left behind: $(pgrep -ax tapdisk2)"
 		pkill -9 -x tapdisk2
@@ -295,6 +304,117 @@ bed_cleanup()
 tapdisk_gone()
 {
 	! pgrep -x tapdisk2 >/dev/null
+}
+
+# ---------------------------------------------------------------------------
+# Networks
+
+# net_bridge [NAME [N]]: a bridge, xenbr0, with the addresses 10.0.N.1/24 and
+# fd00:N::1/64 of dom0; N is 0.
+net_bridge()
+{
+	local name=${1:-xenbr0} n=${2:-0}
+	must ip link add "$name" type bridge
+	must ip addr add "10.0.$n.1/24" dev "$name"
+	must ip addr add "fd00:$n::1/64" dev "$name" nodad
+	must ip link set "$name" up
+}
+
+# net_up: what most tests want, xenbr0 and the mainline backend.
+net_up()
+{
+	net_bridge
+	must modprobe xen-netback
+}
+
+# udev as on a host, for tests of its rules: modules load by alias with it.
+bed_udev()
+{
+	/lib/systemd/systemd-udevd --daemon 3>&-
+}
+
+# guest_net NAME DEV ADDRESS/LENGTH...: addresses of a guest's netdev, which
+# must be there within 10 s; up, and with carrier.
+guest_net()
+{
+	guest_must "$1" 60 "i=0; until [ -e /sys/class/net/$2 ]; do
+		i=\$((i + 1)); [ \$i -lt 100 ] || { echo no netdev $2; exit 1; }; sleep 0.1; done
+		for a in ${*:3}; do
+			n=; case \$a in *:*) n=nodad ;; esac
+			ip addr add \$a dev $2 \$n || exit 1
+		done
+		ip link set lo up; ip link set $2 up
+		until [ \"\$(cat /sys/class/net/$2/carrier)\" = 1 ]; do
+		i=\$((i + 1)); [ \$i -lt 300 ] || { echo $2 has no carrier; exit 1; }; sleep 0.1; done"
+}
+
+net_vifs()
+{
+	(cd /sys/class/net && printf '%s\n' vif*.* | grep -vF '*')
+}
+
+net_vifs_gone()
+{
+	[ -z "$(net_vifs)" ]
+}
+
+# Devices of dom0 go with the guest, and a module that nobody uses unloads.
+net_cleanup()
+{
+	local d left=0
+	! pgrep -x nettest >/dev/null || pkill -x nettest
+	! pgrep -x systemd-udevd >/dev/null || pkill -x systemd-udevd
+	if ! wait_for 20 net_vifs_gone; then
+		echo "left behind: $(net_vifs)"
+		left=1
+	fi
+	if pgrep -x ovs-vswitchd >/dev/null; then
+		for d in $(ovs-vsctl list-br); do
+			ovs-vsctl del-br "$d"
+		done
+		/usr/share/openvswitch/scripts/ovs-ctl stop
+	fi
+	[ ! -d /run/netns ] || ip -all netns delete
+	for d in bridge veth dummy ifb vlan; do
+		for d in $(ip -o link show type $d | sed 's/^[0-9]*: \([^:@]*\).*/\1/'); do
+			ip link delete "$d" 2>/dev/null || :
+		done
+	done
+	[ ! -d /sys/module/nf_tables ] || nft flush ruleset
+	for d in netchannel2 xen_netback; do
+		[ -d /sys/module/$d ] || continue
+		if ! modprobe -r $d; then
+			echo "left behind: module $d, in use: $(cat /sys/module/$d/refcnt)"
+			left=1
+		fi
+	done
+	return $left
+}
+
+# net_verify WHERE TO OPTION...: nettest at WHERE (dom0 or a guest) against the
+# server at TO; all data must be right. Prints its result.
+net_verify()
+{
+	local where=$1 to=$2
+	shift 2
+	if [ "$where" = dom0 ]; then
+		must timeout $((200 * patience)) /opt/pvio/bin/nettest run --to "$to" "$@"
+	else
+		guest_must "$where" 200 "nettest run --to $to $*"
+	fi
+}
+
+# net_serve WHERE [OPTION...]: a server of nettest, until the end of the guest
+# or the test. What it finds wrong is in the log, or on the guest's console.
+net_serve()
+{
+	local where=$1
+	shift
+	if [ "$where" = dom0 ]; then
+		/opt/pvio/bin/nettest serve --daemon "$@" 3>&- || fail "nettest serve: status $?"
+	else
+		guest_must "$where" 30 "nettest serve --daemon $* 2>/dev/hvc0"
+	fi
 }
 
 # ---------------------------------------------------------------------------
