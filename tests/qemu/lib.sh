@@ -361,7 +361,7 @@ net_vifs_gone()
 # Devices of dom0 go with the guest, and a module that nobody uses unloads.
 net_cleanup()
 {
-	local d left=0
+	local d kind left=0
 	! pgrep -x nettest >/dev/null || pkill -x nettest
 	! pgrep -x systemd-udevd >/dev/null || pkill -x systemd-udevd
 	if ! wait_for 20 net_vifs_gone; then
@@ -375,8 +375,8 @@ net_cleanup()
 		/usr/share/openvswitch/scripts/ovs-ctl stop
 	fi
 	[ ! -d /run/netns ] || ip -all netns delete
-	for d in bridge veth dummy ifb vlan; do
-		for d in $(ip -o link show type $d | sed 's/^[0-9]*: \([^:@]*\).*/\1/'); do
+	for kind in bridge veth dummy ifb vlan; do
+		for d in $(ip -o link show type $kind | sed 's/^[0-9]*: \([^:@]*\).*/\1/'); do
 			ip link delete "$d" 2>/dev/null || :
 		done
 	done
