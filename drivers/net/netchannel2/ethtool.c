@@ -61,6 +61,13 @@ static int nc2_get_link_ksettings(struct net_device *dev,
 	return 0;
 }
 
+/* nd->want is put into effect by another connection. */
+static void nc2_want_reconnect(struct nc2_dev *nd)
+{
+	WRITE_ONCE(nd->reconnect, true);
+	schedule_work(&nd->state_work);
+}
+
 static void nc2_get_ringparam(struct net_device *dev, struct ethtool_ringparam *ring,
 			      struct kernel_ethtool_ringparam *kernel_ring,
 			      struct netlink_ext_ack *extack)
@@ -94,7 +101,7 @@ static int nc2_set_ringparam(struct net_device *dev, struct ethtool_ringparam *r
 		return -EINVAL;
 	}
 	nd->want.ring_order = ilog2(entries / nc2_ring_entries(0));
-	nc2_front_reconnect(nd);
+	nc2_want_reconnect(nd);
 	return 0;
 }
 
@@ -113,7 +120,7 @@ static int nc2_set_channels(struct net_device *dev, struct ethtool_channels *ch)
 	if (nd->backend)
 		return -EOPNOTSUPP;
 	nd->want.queues = ch->combined_count;
-	nc2_front_reconnect(nd);
+	nc2_want_reconnect(nd);
 	return 0;
 }
 
