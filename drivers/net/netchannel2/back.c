@@ -415,7 +415,7 @@ struct nc2_claim nc2_back_claim = {
 
 struct xenbus_driver nc2_back_driver = {
 	.name = "netchannel2",
-	.ids = nc2_back_claim.ids,
+	.ids = nc2_ids,
 	.probe = nc2_back_probe,
 	.remove = nc2_back_remove,
 	.otherend_changed = nc2_back_changed,

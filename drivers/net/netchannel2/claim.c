@@ -4,14 +4,13 @@
  *
  * Design: xen-netfront and xen-netback take each vif they are asked about, and
  * who is asked first depends on who was loaded first. So this driver does not
- * wait to be asked: it looks at each device when it appears, before the others
- * are asked, and, when it is loaded, at all that are there, taking those that
- * are for it from who has them. Its table of ids is empty but for the moment
- * at which it is attached to such a device, so that it is never asked about
- * others; the answer would be an error that is logged and written to xenstore.
+ * wait to be asked: it looks at each device when it appears, before any driver
+ * is asked, and gives those that are for it a device type of their own, which
+ * it alone has in its table. When it is loaded, it does so with all that are
+ * there, taking them from who has them. The type is the kernel's own name for
+ * the device; nothing in xenstore changes.
  */
 #include <linux/device.h>
-#include <linux/mutex.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -21,7 +20,13 @@
 
 #define NC2_SCRIPT	"vif-nc2"
 
-static DEFINE_MUTEX(nc2_claim_lock);
+static const char nc2_type[] = "netchannel2";
+
+/* Of both ends. */
+const struct xenbus_device_id nc2_ids[] = {
+	{ .devicetype = "netchannel2" },
+	{ }
+};
 
 static bool nc2_script_is_ours(const char *script)
 {
@@ -61,30 +66,44 @@ bool nc2_is_ours(struct xenbus_device *xbdev)
 	return ours;
 }
 
-static int nc2_claim_device(struct device *dev, void *data)
+/* Nobody else is to be asked about the device, if it is for us; true if so. */
+static bool nc2_claim_device(struct device *dev)
 {
 	struct xenbus_device *xbdev = to_xenbus_device(dev);
-	struct nc2_claim *claim = data;
 
 	if (strcmp(xbdev->devicetype, "vif") || !nc2_is_ours(xbdev))
+		return false;
+	/* Where the type is in the device's own memory, for who comes after us. */
+	dev->platform_data = (void *)xbdev->devicetype;
+	xbdev->devicetype = nc2_type;
+	return true;
+}
+
+/* When a device appears it cannot be attached yet, but is about to be. */
+static int nc2_claim_notify(struct notifier_block *nb, unsigned long event, void *data)
+{
+	if (event == BUS_NOTIFY_ADD_DEVICE)
+		nc2_claim_device(data);
+	return NOTIFY_DONE;
+}
+
+static int nc2_claim_present(struct device *dev, void *data)
+{
+	if (!nc2_claim_device(dev))
 		return 0;
 	device_release_driver(dev);
-	mutex_lock(&nc2_claim_lock);
-	strscpy(claim->ids[0].devicetype, "vif", sizeof(claim->ids[0].devicetype));
-	if (device_driver_attach(&claim->drv->driver, dev))
+	if (device_attach(dev) != 1)
 		dev_err(dev, "cannot be attached to netchannel2\n");
-	claim->ids[0].devicetype[0] = '\0';
-	mutex_unlock(&nc2_claim_lock);
 	return 0;
 }
 
-static int nc2_claim_notify(struct notifier_block *nb, unsigned long event, void *data)
+static int nc2_unclaim(struct device *dev, void *data)
 {
-	struct nc2_claim *claim = container_of(nb, struct nc2_claim, nb);
+	struct xenbus_device *xbdev = to_xenbus_device(dev);
 
-	if (event == BUS_NOTIFY_ADD_DEVICE)
-		nc2_claim_device(data, claim);
-	return NOTIFY_DONE;
+	if (xbdev->devicetype == nc2_type)
+		xbdev->devicetype = dev->platform_data;
+	return 0;
 }
 
 /**
@@ -97,16 +116,17 @@ void nc2_claim_start(struct nc2_claim *claim)
 {
 	claim->nb.notifier_call = nc2_claim_notify;
 	bus_register_notifier(claim->drv->driver.bus, &claim->nb);
-	bus_for_each_dev(claim->drv->driver.bus, NULL, claim, nc2_claim_device);
+	bus_for_each_dev(claim->drv->driver.bus, NULL, NULL, nc2_claim_present);
 }
 
 /**
- * nc2_claim_stop - take no more vifs
+ * nc2_claim_stop - take no more vifs, and leave those there are as they were
  * @claim: claim that was started
  *
- * Context: process.
+ * Context: process. The driver still has its devices.
  */
 void nc2_claim_stop(struct nc2_claim *claim)
 {
 	bus_unregister_notifier(claim->drv->driver.bus, &claim->nb);
+	bus_for_each_dev(claim->drv->driver.bus, NULL, NULL, nc2_unclaim);
 }

@@ -419,7 +419,7 @@ struct nc2_claim nc2_front_claim = {
 
 struct xenbus_driver nc2_front_driver = {
 	.name = "netchannel2",
-	.ids = nc2_front_claim.ids,
+	.ids = nc2_ids,
 	.probe = nc2_front_probe,
 	.remove = nc2_front_remove,
 	.resume = nc2_front_resume,

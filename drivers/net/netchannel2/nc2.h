@@ -330,15 +330,14 @@ void nc2_back_fail(struct nc2_dev *nd, const char *why);
 /**
  * struct nc2_claim - a driver, and the vifs that are for it
  * @drv: driver
- * @ids: what @drv->ids points to
  * @nb: tells of new devices
  */
 struct nc2_claim {
 	struct xenbus_driver *drv;
-	struct xenbus_device_id ids[2];
 	struct notifier_block nb;
 };
 
+extern const struct xenbus_device_id nc2_ids[];
 bool nc2_is_ours(struct xenbus_device *xbdev);
 void nc2_claim_start(struct nc2_claim *claim);
 void nc2_claim_stop(struct nc2_claim *claim);
