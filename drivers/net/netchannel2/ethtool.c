@@ -255,6 +255,27 @@ static int nc2_set_rxfh(struct net_device *dev, struct ethtool_rxfh_param *rxfh,
 	return 0;
 }
 
+/**
+ * nc2_hash_map_fit - spread flows over the queues of a new connection
+ * @nd: device whose number of queues was set
+ *
+ * As the user has asked for it, if there are such queues; else evenly, which is
+ * what the other end does untold.
+ *
+ * Context: process, rtnl; there is no connection.
+ */
+void nc2_hash_map_fit(struct nc2_dev *nd)
+{
+	bool fits = netif_is_rxfh_configured(nd->netdev);
+	unsigned int i;
+
+	for (i = 0; fits && i < NC2_HASH_MAP_SIZE; i++)
+		fits = nd->hash_map[i] < nd->config.queues;
+	for (i = 0; !fits && i < NC2_HASH_MAP_SIZE; i++)
+		nd->hash_map[i] = ethtool_rxfh_indir_default(i, nd->config.queues);
+	WRITE_ONCE(nd->tell_map, fits);
+}
+
 /* Of both ends; the functions refuse what is the frontend's only. */
 const struct ethtool_ops nc2_ethtool_ops = {
 	.supported_coalesce_params = ETHTOOL_COALESCE_RX_USECS,

@@ -100,6 +100,7 @@ int nc2_set_config(struct nc2_dev *nd, const struct nc2_config *config)
 	ret = netif_set_real_num_tx_queues(nd->netdev, config->queues);
 	if (!ret)
 		ret = netif_set_real_num_rx_queues(nd->netdev, config->queues);
+	nc2_hash_map_fit(nd);
 	rtnl_unlock();
 	return ret;
 }

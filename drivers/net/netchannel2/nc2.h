@@ -231,7 +231,8 @@ struct nc2_config {
  * @peer_ready: it has said what it takes (A)
  * @tell: SET_FEATURES and SET_OFFLOAD are to be sent (A)
  * @tell_map: SET_HASH_MAP is to be sent (A)
- * @hash_map: how we want flows to be spread (rtnl)
+ * @hash_map: how we want flows to be spread; written with the transmit lock of
+ *	queue 0, too (rtnl or T)
  * @peer_map: how the other end wants that (A)
  * @rx_usecs: time between the last packet and the next look (A)
  * @rate: what the other end may send; backend
@@ -316,6 +317,7 @@ bool nc2_netdev_link(const struct nc2_dev *nd);
 
 /* ethtool.c */
 extern const struct ethtool_ops nc2_ethtool_ops;
+void nc2_hash_map_fit(struct nc2_dev *nd);
 
 /* front.c */
 extern struct xenbus_driver nc2_front_driver;
