@@ -12,6 +12,7 @@
  */
 #include <linux/delay.h>
 #include <linux/etherdevice.h>
+#include <linux/hex.h>
 #include <linux/log2.h>
 #include <linux/module.h>
 #include <linux/netdevice.h>
