@@ -55,7 +55,8 @@ static int nc2_read_frags(const struct nc2_consumer *c, u32 at, struct nc2_packe
  * @hdr: its header
  * @p: filled; the prefix stays in the ring
  *
- * Context: as @c. Return: 0, -EPROTO if the message breaks the rules.
+ * Context: As @c.
+ * Return: 0, -EPROTO if the message breaks the rules.
  */
 int nc2_read_packet(const struct nc2_consumer *c, const struct nc2_msg_hdr *hdr,
 		    struct nc2_packet *p)
@@ -108,7 +109,8 @@ int nc2_read_packet(const struct nc2_consumer *c, const struct nc2_msg_hdr *hdr,
  * @staging: bytes of the staging area, 0 if there is none
  * @p: filled, but for what other kinds have
  *
- * Context: as @c. Return: 0, -EPROTO if the message breaks the rules.
+ * Context: As @c.
+ * Return: 0, -EPROTO if the message breaks the rules.
  */
 int nc2_read_staged(const struct nc2_consumer *c, const struct nc2_msg_hdr *hdr,
 		    u32 staging, struct nc2_packet *p)

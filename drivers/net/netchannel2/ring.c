@@ -28,7 +28,7 @@
  * @to: private memory
  * @len: bytes, at most the size of the area
  *
- * Context: any.
+ * Context: Any.
  */
 void nc2_area_read(const struct nc2_area *area, u32 pos, void *to, u32 len)
 {
@@ -55,7 +55,7 @@ void nc2_area_read(const struct nc2_area *area, u32 pos, void *to, u32 len)
  * @from: private memory
  * @len: bytes, at most the size of the area
  *
- * Context: any.
+ * Context: Any.
  */
 void nc2_area_write(const struct nc2_area *area, u32 pos, const void *from,
 		    u32 len)
@@ -83,7 +83,8 @@ static bool nc2_passed(u32 old, u32 new, u32 event)
  *
  * What was consumed may be written over afterwards.
  *
- * Context: as @p. Return: 0, -EPROTO if the other end claims what cannot be.
+ * Context: As @p.
+ * Return: 0, -EPROTO if the other end claims what cannot be.
  */
 int nc2_producer_refresh(struct nc2_producer *p)
 {
@@ -107,7 +108,7 @@ int nc2_producer_refresh(struct nc2_producer *p)
  * The size in the message's header is that of both, rounded up to 8. The other
  * end sees it after nc2_producer_publish().
  *
- * Context: as @p.
+ * Context: As @p.
  */
 void nc2_producer_put(struct nc2_producer *p, const void *msg, u32 len,
 		      const void *more, u32 more_len)
@@ -136,7 +137,8 @@ void nc2_producer_put(struct nc2_producer *p, const void *msg, u32 len,
  * nc2_producer_publish - let the other end see what was put
  * @p: producer
  *
- * Context: as @p. Return: true if the other end wants an event for it.
+ * Context: As @p.
+ * Return: true if the other end wants an event for it.
  */
 bool nc2_producer_publish(struct nc2_producer *p)
 {
@@ -157,7 +159,7 @@ bool nc2_producer_publish(struct nc2_producer *p)
  * @p: producer
  * @consumed: number of bytes from @p->cons on after which it is wanted
  *
- * Context: as @p. nc2_producer_refresh() must follow, as the other end may have
+ * Context: As @p. nc2_producer_refresh() must follow, as the other end may have
  * consumed it meanwhile, and then there is no event.
  */
 void nc2_producer_arm(struct nc2_producer *p, u32 consumed)
@@ -185,7 +187,8 @@ static int nc2_consumer_look(struct nc2_consumer *c)
  * @c: consumer
  * @hdr: filled with a copy of it
  *
- * Context: as @c. Return: 1, 0 if there is none, -EPROTO if it cannot be one.
+ * Context: As @c.
+ * Return: 1, 0 if there is none, -EPROTO if it cannot be one.
  */
 int nc2_consumer_next(struct nc2_consumer *c, struct nc2_msg_hdr *hdr)
 {
@@ -211,7 +214,8 @@ int nc2_consumer_next(struct nc2_consumer *c, struct nc2_msg_hdr *hdr)
  * nc2_consumer_publish - let the other end reuse what was consumed
  * @c: consumer
  *
- * Context: as @c. Return: true if the other end wants an event for it.
+ * Context: As @c.
+ * Return: true if the other end wants an event for it.
  */
 bool nc2_consumer_publish(struct nc2_consumer *c)
 {
@@ -232,7 +236,8 @@ bool nc2_consumer_publish(struct nc2_consumer *c)
  * nc2_consumer_arm - ask for an event when there is more
  * @c: consumer that has nothing left
  *
- * Context: as @c. Return: 0, 1 if there is more by now and perhaps no event,
+ * Context: As @c.
+ * Return: 0, 1 if there is more by now and perhaps no event,
  * -EPROTO.
  */
 int nc2_consumer_arm(struct nc2_consumer *c)

@@ -61,7 +61,8 @@ void nc2_producer_arm(struct nc2_producer *p, u32 consumed);
  * @p: producer
  * @len: bytes of the message
  *
- * Context: as @p. By what was last seen, see nc2_producer_refresh().
+ * Context: As @p.
+ * Return: true if there is, by what was last seen: see nc2_producer_refresh().
  */
 static inline bool nc2_producer_room(const struct nc2_producer *p, u32 len)
 {
@@ -97,7 +98,7 @@ int nc2_consumer_arm(struct nc2_consumer *c);
  * @to: private memory
  * @len: bytes
  *
- * Context: as @c, after nc2_consumer_next() told of a message of at least
+ * Context: As @c, after nc2_consumer_next() told of a message of at least
  * @from + @len bytes.
  */
 static inline void nc2_consumer_read(const struct nc2_consumer *c, u32 from,
@@ -111,7 +112,7 @@ static inline void nc2_consumer_read(const struct nc2_consumer *c, u32 from,
  * @c: consumer
  * @hdr: what nc2_consumer_next() told of it
  *
- * Context: as @c. The other end hears of it by nc2_consumer_publish().
+ * Context: As @c. The other end hears of it by nc2_consumer_publish().
  */
 static inline void nc2_consumer_done(struct nc2_consumer *c,
 				     const struct nc2_msg_hdr *hdr)

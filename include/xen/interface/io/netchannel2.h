@@ -181,13 +181,13 @@
 
 /* feature-extensions, extensions */
 /* SET_FEATURES; the other extensions need it. */
-#define NC2_EXT_FEATURES		(1U << 0)
+#define NC2_EXT_FEATURES		0x01
 /* STAGED, staging areas. */
-#define NC2_EXT_STAGING			(1U << 1)
+#define NC2_EXT_STAGING			0x02
 /* Hash of the flow in STAGED. */
-#define NC2_EXT_HASH			(1U << 2)
+#define NC2_EXT_HASH			0x04
 /* SET_HASH_MAP. */
-#define NC2_EXT_HASH_MAP		(1U << 3)
+#define NC2_EXT_HASH_MAP		0x08
 
 /**
  * struct nc2_endpoint - what one end tells the other, one cache line
@@ -261,13 +261,13 @@ struct nc2_msg_set_max_packets {
 
 /* struct nc2_msg_packet and struct nc2_msg_staged, flags */
 /* The checksum is to be completed. */
-#define NC2_PACKET_CSUM_BLANK		(1U << 0)
+#define NC2_PACKET_CSUM_BLANK		0x01
 /* The checksum of TCP or UDP is known to be right. */
-#define NC2_PACKET_DATA_VALIDATED	(1U << 1)
+#define NC2_PACKET_DATA_VALIDATED	0x02
 /* For the channel between guests; ignored. */
-#define NC2_PACKET_BYPASS_CANDIDATE	(1U << 2)
+#define NC2_PACKET_BYPASS_CANDIDATE	0x04
 /* The sender would like FINISH_PACKET soon. */
-#define NC2_PACKET_NEED_EVENT		(1U << 3)
+#define NC2_PACKET_NEED_EVENT		0x08
 
 /* segmentation_type */
 #define NC2_SEG_NONE			0
@@ -359,12 +359,12 @@ struct nc2_msg_set_max_fragments {
 
 /* struct nc2_msg_set_features */
 /* Its network device is up. */
-#define NC2_FEATURE_LINK		(1U << 0)
+#define NC2_FEATURE_LINK		0x01
 /* It has the staging areas mapped. */
-#define NC2_FEATURE_STAGING		(1U << 1)
+#define NC2_FEATURE_STAGING		0x02
 /* It can receive these segmentation types; the latter is for v4 and v6. */
-#define NC2_FEATURE_TCPV6_SEG		(1U << 2)
-#define NC2_FEATURE_UDP_SEG		(1U << 3)
+#define NC2_FEATURE_TCPV6_SEG		0x04
+#define NC2_FEATURE_UDP_SEG		0x08
 
 /**
  * struct nc2_msg_set_features - state and abilities of the sender of this
