@@ -28,16 +28,17 @@ file_checks='cocci-kernel cocci-own checkpatch-kernel checkpatch-compat
 	shellcheck codespell
 	python man rst spdx todo'
 
-# The kernel's own rules that can find something in a block driver.
+# The kernel's own rules that can find something in a block or network driver.
 kernel_rules='api/atomic_as_refcounter api/err_cast api/kfree_mismatch
 	api/kstrdup api/memdup api/memdup_user api/stream_open
-	api/string_choices api/vma_pages api/alloc/alloc_cast
-	api/alloc/zalloc-simple free/ifnullfree free/kfree
+	api/string_choices api/vma_pages api/debugfs/debugfs_simple_attr
+	api/alloc/alloc_cast api/alloc/zalloc-simple free/ifnullfree free/kfree
 	iterators/itnull iterators/list_entry_update iterators/use_after_iter
 	locks/call_kern locks/double_lock locks/flags locks/mini_lock
 	misc/array_size misc/badty misc/boolconv misc/cond_no_effect
 	misc/doubleinit misc/excluded_middle misc/flexible_array misc/ifcol
-	misc/minmax misc/noderef misc/orplus misc/returnvar misc/semicolon
+	misc/minmax misc/newline_in_nl_msg misc/noderef misc/orplus
+	misc/returnvar misc/semicolon
 	misc/struct_size misc/swap misc/test_addr misc/uninitialized_var
 	null/deref_null null/eno null/kmerr
 	tests/doublebitand tests/doubletest tests/odd_ptr_err
@@ -129,7 +130,7 @@ check_checkpatch-tests() { checkpatch '^tests/.*\.[ch]$' "$tests_ignore"; }
 # sparse SERIES: build the modules with every warning of sparse and W=1.
 sparse()
 {
-	local krel build log=$out/make-$1.log
+	local krel build driver log=$out/make-$1.log
 
 	need sparse make gcc || return
 	krel=$(printf '%s\n' /lib/modules/"$1".*/build | sort -V | tail -n 1)
@@ -146,10 +147,13 @@ sparse()
 		>"$log" 2>&1 || { tail -n 30 "$log"; return 1; }
 	sed -i "s,$build/,," "$log"
 	! grep -E 'warning:|error:|WARNING:' "$log" || return 1
-	find "$build" -name '*.ko' | grep -q . || {
-		echo "the build made no module"
-		return 1
-	}
+	for driver in "$build"/drivers/*/*/Makefile; do
+		driver=$(dirname "$driver")
+		find "$driver" -name '*.ko' | grep -q . || {
+			echo "the build made no module in ${driver#"$build/"}"
+			return 1
+		}
+	done
 }
 
 check_sparse-6.1() { sparse 6.1; }
@@ -240,13 +244,14 @@ check_compat()
 		"${src[@]}"
 }
 
-# The user interface headers stand alone, in C and in C++.
+# The headers for others, user interfaces and wire protocols, stand alone, in C
+# and in C++.
 check_uapi()
 {
 	local h r=0
 
 	need gcc g++ || return
-	for h in $(files '^(include/uapi/.*|tools/libvhd/libvhd)\.h$'); do
+	for h in $(files '^(include/.*|tools/libvhd/libvhd)\.h$'); do
 		gcc -std=c99 -Wall -Wextra -Wpedantic -Werror -fsyntax-only \
 			-x c "$h" 2>&1 || r=1
 		g++ -std=c++11 -Wall -Wextra -Werror -fsyntax-only \

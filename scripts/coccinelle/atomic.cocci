@@ -5,7 +5,7 @@
 
 virtual report
 
-@r@
+@r exists@
 expression l;
 identifier lock = {spin_lock, spin_lock_irq, spin_lock_bh};
 identifier unlock = {spin_unlock, spin_unlock_irq, spin_unlock_bh};
@@ -14,7 +14,11 @@ identifier sleeper = {copy_from_user, copy_to_user, get_user, put_user,
 	wait_event_interruptible, wait_for_completion, cancel_work_sync,
 	cancel_delayed_work_sync, flush_work, flush_workqueue, fput,
 	vm_insert_page, vm_insert_pages, add_disk, del_gendisk, put_disk,
-	blk_mq_freeze_queue, set_capacity_and_notify, device_destroy};
+	blk_mq_freeze_queue, set_capacity_and_notify, device_destroy,
+	rtnl_lock, napi_disable, synchronize_net, synchronize_rcu,
+	register_netdev, unregister_netdev, dev_close, unbind_from_irqhandler,
+	gnttab_unmap_refs_sync, xenbus_switch_state, xenbus_dev_fatal,
+	xenbus_printf, xenbus_scanf, xenbus_read, xenbus_gather};
 position p;
 @@
  lock(l)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-/// The server can write to the ring page at any time. A plain read of a field
+/// The other end can write to shared memory at any time. A plain read of a field
 /// may be repeated by the compiler after the value was checked, a plain write
 /// may be torn: use READ_ONCE(), WRITE_ONCE(), smp_load_acquire() and
-/// smp_store_release(), or copy a whole slot with memcpy(). The event fields
-/// are set once, before the page is shared.
+/// smp_store_release(), or copy a whole slot with memcpy(). The event fields of
+/// blktap2 are set once, before the page is shared. What another domain shares
+/// needs the barriers that a kernel for one processor has, too: virt_*().
 // Confidence: High
 
 virtual report
@@ -93,3 +94,49 @@ position p != callonce.p;
 p << callplain.p;
 @@
 coccilib.report.print_report(p[0], "plain access to the shared ring page")
+
+// A netchannel2 queue's control page: what a pointer of that type, and what the
+// producer and the consumer of a ring point to.
+
+@endonce@
+struct nc2_endpoint *e;
+expression E;
+identifier end = {own, peer};
+identifier f;
+position p;
+@@
+(
+ READ_ONCE(e->f@p)
+|
+ WRITE_ONCE(e->f@p, ...)
+|
+ virt_load_acquire(&e->f@p)
+|
+ virt_store_release(&e->f@p, ...)
+|
+ READ_ONCE(E->end->f@p)
+|
+ WRITE_ONCE(E->end->f@p, ...)
+|
+ virt_load_acquire(&E->end->f@p)
+|
+ virt_store_release(&E->end->f@p, ...)
+)
+
+@endplain@
+struct nc2_endpoint *e;
+expression E;
+identifier end = {own, peer};
+identifier f;
+position p != endonce.p;
+@@
+(
+ e->f@p
+|
+ E->end->f@p
+)
+
+@script:python depends on report@
+p << endplain.p;
+@@
+coccilib.report.print_report(p[0], "plain access to the shared control page")

@@ -13,3 +13,12 @@ static int blktap_test(struct blktap *tap, void __user *arg)
 	mutex_lock(&tap->mutex);
 	return 0;
 }
+
+static void nc2_test(struct nc2_dev *nd)
+{
+	spin_lock_bh(&nd->lock);
+	if (nd->broken)
+		xenbus_switch_state(nd->xbdev, XenbusStateClosing); /* bad */
+	spin_unlock_bh(&nd->lock);
+	synchronize_net();
+}

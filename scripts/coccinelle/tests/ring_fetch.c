@@ -20,3 +20,20 @@ static void blktap_test(struct blktap_ring *ring, struct blktap_sring *sring)
 	memcpy(&blktap_ring_entry(ring, prod)->req, &rsp, sizeof(rsp));
 	prod = blktap_ring_entry(ring, prod)->rsp.id; /* bad */
 }
+
+static void nc2_test(struct nc2_producer *p, struct nc2_endpoint *e)
+{
+	u32 x = READ_ONCE(e->prod);
+
+	WRITE_ONCE(e->cons, x);
+	x = e->cons_event; /* bad */
+	e->prod_event = x; /* bad */
+	x = virt_load_acquire(&p->peer->cons);
+	virt_store_release(&p->own->prod, x);
+	x = READ_ONCE(p->peer->prod_event);
+	x = p->peer->cons; /* bad */
+	p->own->prod = x; /* bad */
+	x = smp_load_acquire(&p->peer->cons); /* bad */
+	if (p->own)
+		x = p->prod;
+}
