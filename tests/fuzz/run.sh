@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # run.sh BUILD SECONDS TARGET...: run libFuzzer targets, one on each
-# processor, print TAP in their order.
+# processor, print TAP in their order. They start from corpus/TARGET, or from
+# the corpus of what is before the "_" in their names.
 
 build=$1
 seconds=$2
@@ -16,9 +17,11 @@ rm -f "$build"/*.rc
 # shellcheck disable=SC2016
 printf '%s\0' "$@" | xargs -0 -n 1 -P "$(nproc)" sh -c '
 	mkdir -p "$build/corpus/$1"
+	seeds=corpus/$1
+	[ -d "$seeds" ] || seeds=corpus/${1%%_*}
 	"$build/$1" -max_total_time="$seconds" -max_len=16384 -timeout=60 \
 		-rss_limit_mb=2048 -malloc_limit_mb=256 -print_final_stats=1 \
-		-artifact_prefix="$build/$1-" "$build/corpus/$1" corpus \
+		-artifact_prefix="$build/$1-" "$build/corpus/$1" "$seeds" \
 		>"$build/$1.log" 2>&1
 	echo $? >"$build/$1.rc"' sh &
 

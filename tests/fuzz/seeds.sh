@@ -1,11 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# seeds.sh VHD-UTIL FOLDER: inputs for the targets to start from.
+# seeds.sh VHD-UTIL FOLDER: inputs for the targets to start from, in a folder
+# for each that takes the same.
 
 set -e
 util=$1
-out=$2
+root=$2
+out=$root/vhd
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 mkdir -p "$out"
@@ -50,3 +52,30 @@ seed child-blocks '\013' '\0\0040\0100' "$dir/b.vhd" 1536 "$later" 7680 "$half"
 seed child-full '\053' '\0\0040\0100' "$dir/b.vhd" 1536 "$later" \
 	2560 '\0200' 7680 "$full"
 seed child-option '\017' '\0\0040\0100' "$dir/b.vhd" 1536 "$later" 7680 "$half"
+
+# nc2 NAME STEPS: an input of netchannel2, see nc2_input.h and the target.
+nc2()
+{
+	printf '%b' "$2" >"$out/$1"
+}
+
+# The consumer reads what a right producer has written; then one byte is wrong.
+take='\05\0377\06'
+out=$root/nc2_ring
+mkdir -p "$out"
+nc2 small '\0\0\0\0\0\01\0\074\0\0'$take
+nc2 copy '\0\0\0\0\0\01\021\0377\0\0\01\041\062\0\0'$take
+nc2 staged '\020\0\0\0\0\01\0200\0\0\0\01\0301\0\0\0'$take
+nc2 wrap '\061\0360\0377\0\0\01\03\062\0\0\01\0200\0\0\0'$take'\01\021\0377\0\0'$take
+nc2 bytes '\0\0\0\0\0\0\0\0\010\0377\0\010\0\0\0\0\0\02\01'$take
+nc2 wrong '\0\0\0\0\0\01\02\074\020\0377'$take
+nc2 change '\024\0\0\0\0\01\02\074\0\0\01\0200\0\0\0\01\0\0144\0\0'$take$take
+nc2 thread '\030\0\0\0\0\01\02\074\0\0\01\0200\0\0\0\01\021\0144\0\0'
+# The producer writes until there is no room, waits, and goes on.
+put='\03\0260\01\020\04'
+out=$root/nc2_producer
+mkdir -p "$out"
+nc2 once '\0\0\0\0\0\02\01\0\0\0'$put'\0\0260\05'
+nc2 full '\0\0\0\0\0'$put$put$put$put$put$put$put$put$put$put$put'\06\0144\0\0377\05'$put
+nc2 wrap '\060\0360\0377\0\0'$put$put$put'\0\0144\05'$put'\01\0\0\0\0\05'
+nc2 lies '\0\0\0\0\0'$put'\01\0\0\0\0200\05\01\0\020\0\0\05\0\01\05\01\07\0\0\0\05'

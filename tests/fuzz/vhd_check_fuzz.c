@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * libFuzzer target: an image made by a stranger is checked and queried, with
- * all that check can be told to overlook. For the inputs see fuzz.h.
+ * all that check can be told to overlook. For the inputs see vhd_input.h.
  *
  * It is a fault if one that passes the check cannot be opened, cannot be
  * read, or does not pass with less strict flags.
  */
 #include <stdint.h>
 
-#include "fuzz.h"
+#include "vhd_input.h"
 
 #define FUZZ_SECTORS	64
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * libFuzzer target: an image made by a stranger is merged into a good parent,
- * or a good child into it. For the inputs see fuzz.h.
+ * or a good child into it. For the inputs see vhd_input.h.
  *
  * It is a fault if the child does not read as before afterwards, whatever came
  * of it, if the parent does not read as the child after success, or if a
@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "fuzz.h"
+#include "vhd_input.h"
 #include "libvhd/libvhd.h"
 
 #define FUZZ_SECTORS	64

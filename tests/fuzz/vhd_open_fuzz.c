@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * libFuzzer target: a VHD image made by a stranger is opened, read, written
- * and closed by the driver of tapdisk2. For the inputs see fuzz.h.
+ * and closed by the driver of tapdisk2. For the inputs see vhd_input.h.
  *
  * Besides what the sanitizers see, it is a fault if the driver reads where
  * there is no file, if a request does not end, or if an image that the driver
@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <stdint.h>
 
-#include "fuzz.h"
+#include "vhd_input.h"
 #include "../unit/vhd_fake.h"
 
 #define FUZZ_SECTORS	64	/* of a request */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * libFuzzer target: an image made by a stranger is repaired, with either
- * footer. For the inputs see fuzz.h.
+ * footer. For the inputs see vhd_input.h.
  *
  * It is a fault if a repair that succeeds leaves an image that does not open,
  * has no footer at its end, holds other data than it did, or can be repaired
@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "fuzz.h"
+#include "vhd_input.h"
 
 #define FUZZ_SECTORS	64
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * libFuzzer target: an image made by a stranger is written through libvhd, as
- * other programs do it. For the inputs see fuzz.h.
+ * other programs do it. For the inputs see vhd_input.h.
  *
  * It is a fault if reading fails, if writing fails for want of anything but
  * room, if what was written is not read, now or after it was opened again, or
@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "fuzz.h"
+#include "vhd_input.h"
 #include "libvhd/libvhd.h"
 
 #define FUZZ_SPOTS	24

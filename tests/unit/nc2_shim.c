@@ -15,6 +15,7 @@ static struct {
 	u8 *view;
 	u8 *mem;
 	size_t size;
+	size_t mapped;	/* at least size */
 	u8 *reads;	/* for each byte; NULL: they are not counted */
 } shim;
 
@@ -27,7 +28,7 @@ static void nc2_shim_die(const char *what, const volatile void *addr, size_t len
 
 static void *nc2_shim_map(int fd, int prot)
 {
-	void *addr = mmap(NULL, shim.size, prot, MAP_SHARED, fd, 0);
+	void *addr = mmap(NULL, shim.mapped, prot, MAP_SHARED, fd, 0);
 
 	if (addr == MAP_FAILED) {
 		perror("nc2_shim: mmap");
@@ -43,12 +44,14 @@ void nc2_shim_init(unsigned int pages)
 	memset(&nc2_shim_hooks, 0, sizeof(nc2_shim_hooks));
 	free(shim.reads);
 	shim.reads = NULL;
-	if (shim.size == (size_t)pages * NC2_PAGE_SIZE) {
+	if ((size_t)pages * NC2_PAGE_SIZE <= shim.mapped) {
+		shim.size = (size_t)pages * NC2_PAGE_SIZE;
 		memset(shim.mem, 0, shim.size);
 		return;
 	}
 	nc2_shim_exit();
 	shim.size = (size_t)pages * NC2_PAGE_SIZE;
+	shim.mapped = shim.size;
 	fd = memfd_create("nc2_shim", MFD_CLOEXEC);
 	if (fd < 0 || ftruncate(fd, shim.size)) {
 		perror("nc2_shim: memfd");
@@ -61,9 +64,9 @@ void nc2_shim_init(unsigned int pages)
 
 void nc2_shim_exit(void)
 {
-	if (shim.size) {
-		munmap(shim.view, shim.size);
-		munmap(shim.mem, shim.size);
+	if (shim.mapped) {
+		munmap(shim.view, shim.mapped);
+		munmap(shim.mem, shim.mapped);
 	}
 	free(shim.reads);
 	memset(&shim, 0, sizeof(shim));

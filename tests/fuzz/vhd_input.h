@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the fuzz targets share: files made of an input.
+ * What the fuzz targets of VHD share: files made of an input.
  *
  * Input: 1 byte FUZZ_* flags, 3 bytes size of the file in sectors, then the
  * beginning of the file; what is behind it is zeros. Checksums are made good
@@ -11,8 +11,8 @@
  * Files are in memory and mostly holes. It is a fault if the library fills
  * them: nothing that so short an input says can need that much.
  */
-#ifndef FUZZ_H
-#define FUZZ_H
+#ifndef VHD_INPUT_H
+#define VHD_INPUT_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -52,4 +52,4 @@ uint32_t fuzz_random(void);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t len);
 
-#endif /* FUZZ_H */
+#endif /* VHD_INPUT_H */

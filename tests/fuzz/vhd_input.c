@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-#include "fuzz.h"
+#include "vhd_input.h"
 
 #include <fcntl.h>
 #include <stdio.h>
