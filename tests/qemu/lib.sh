@@ -405,13 +405,14 @@ net_verify()
 }
 
 # net_serve WHERE [OPTION...]: a server of nettest, until the end of the guest
-# or the test. What it finds wrong is in the log, or on the guest's console.
+# or the test. What it finds wrong is on the console of the one or the other.
 net_serve()
 {
 	local where=$1
 	shift
 	if [ "$where" = dom0 ]; then
-		/opt/pvio/bin/nettest serve --daemon "$@" 3>&- || fail "nettest serve: status $?"
+		# It must not hold the pipe through which the test speaks.
+		/opt/pvio/bin/nettest serve --daemon "$@" 3>&- 2>/dev/kmsg || fail "nettest serve: status $?"
 	else
 		guest_must "$where" 30 "nettest serve --daemon $* 2>/dev/hvc0"
 	fi

@@ -710,6 +710,7 @@ static bool nt_tcp(struct nt_end *e)
  * @acked: one more than the highest message that arrived there
  * @acked_at: when that was, ms
  * @highest: one more than the highest message that arrived here
+ * @data_at: when the last one arrived, ms
  * @unacked: messages that arrived since the last NT_ACK
  * @peer_total: how many the other end has sent, once it said so
  * @have_total: it did
@@ -722,6 +723,7 @@ struct nt_udp {
 	uint32_t acked;
 	uint64_t acked_at;
 	uint32_t highest;
+	uint64_t data_at;
 	uint32_t unacked;
 	uint32_t peer_total;
 	bool have_total;
@@ -867,6 +869,7 @@ static void nt_udp_got(struct nt_end *e, struct nt_udp *u, size_t len, uint64_t 
 		nt_udp_control(e, NT_HELLO_OK, 0, NULL, 0);
 		break;
 	case NT_DATA:
+		u->data_at = now;
 		nt_udp_got_data(e, u, &h);
 		break;
 	case NT_ACK:
@@ -923,7 +926,7 @@ static bool nt_udp_hello(struct nt_end *e)
 static bool nt_udp_complete(struct nt_end *e, struct nt_udp *u, uint64_t now)
 {
 	return u->have_total && (e->st.rx >= u->peer_total ||
-				 now > e->last_rx + 2 * NT_RETRY_MS);
+				 now > u->data_at + 2 * NT_RETRY_MS);
 }
 
 /* What is due in the session at this time; false at its end. */
@@ -970,6 +973,7 @@ static bool nt_udp(struct nt_end *e)
 	if (e->server)
 		nt_udp_control(e, NT_HELLO_OK, 0, NULL, 0);
 	e->last_rx = now;
+	u.data_at = now;
 	while (nt_udp_turn(e, &u, now)) {
 		bool busy = nt_udp_may_send(e, &u, now);
 

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# The cost of network packets, mainline and netchannel2 in turns, in one guest.
+# timeout: 1800
+# icount: yes
+
+# One PV guest, one bridge in dom0, a vif for each driver; all is the same for
+# both, and each figure is taken of one driver and then of the other, twice.
+drivers=(mainline)
+vifs='mac=00:16:3e:00:00:01,bridge=xenbr0'
+! modinfo -n netchannel2 >/dev/null 2>&1 || {
+	drivers+=(netchannel2)
+	vifs+=';mac=00:16:3e:00:00:02,bridge=xenbr0,script=vif-nc2'
+	must modprobe netchannel2
+}
+net_up
+must ip addr add 10.0.1.1/24 dev xenbr0
+must modprobe -a pktgen sch_ingress cls_matchall act_gact
+guest_config g1 type=pv memory=384 vif="$vifs"
+guest_boot g1 300
+guest_must g1 60 'modprobe -a xen-netfront pktgen sch_ingress cls_matchall act_gact
+	modprobe -q netchannel2; echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore; sleep 1; ip -br link'
+id=$(guest_id g1)
+results=$state/results
+for n in "${!drivers[@]}"; do
+	guest_net g1 eth$n 10.0.$n.2/24
+	# Where a packet of pktgen ends, on either side: first thing after the driver.
+	must tc qdisc add dev "vif$id.$n" clsact
+	guest_must g1 30 "tc qdisc add dev eth$n clsact"
+done
+iperf3 -s -D >/dev/null 3>&-
+guest_must g1 30 'iperf3 -s -D >/dev/null; setsid sockperf server -p 11111 >/dev/null 2>&1 </dev/null &'
+sockperf server -p 11111 >/dev/null 2>&1 3>&- &
+sockperf=$!
+trap 'kill $sockperf; pkill -x iperf3 || :' EXIT
+
+result()	# KIND DRIVER NAME VALUE...
+{
+	echo "$*" | tee -a "$results"
+}
+
+# The file's number now, and when it was read, without starting a program.
+count()	# FILE -> count_value count_us
+{
+	read -r count_value <"$1"
+	count_us=${EPOCHREALTIME//[!0-9]/}
+}
+
+# ---------------------------------------------------------------------------
+# TCP: of the client's report, what the receiver got, in kbit/s.
+
+tcp()	# N DRIVER
+{
+	local dir reverse
+	for dir in out in; do
+		reverse=
+		[ $dir = out ] || reverse=-R
+		kbits=$(guest_must g1 100 "iperf3 -c 10.0.$1.1 -t 3 -O 0.5 -f k $reverse |
+			awk '/receiver/ { for (i = 2; i <= NF; i++) if (\$i == \"Kbits/sec\") print \$(i - 1) }'")
+		result net "$2" tcp-$dir "$kbits"
+	done
+}
+
+# ---------------------------------------------------------------------------
+# 64 bytes on the wire, without the four of the frame check. Counted in the
+# receiver's netdev, dropped by tc in its ingress, before the bridge and IP.
+
+pktgen_setup='pktgen_setup() {	# netdev count
+	p=/proc/net/pktgen
+	echo rem_device_all >$p/kpktgend_0
+	echo add_device $1 >$p/kpktgend_0
+	for c in "count $2" "pkt_size 60" "clone_skb 0" "delay 0" "dst 10.9.9.9" \
+			"dst_mac 00:16:3e:99:99:99" "udp_dst_min 9" "udp_dst_max 9"; do
+		echo "$c" >$p/$1
+	done
+}'
+eval "$pktgen_setup"
+drop='ingress matchall action drop'
+
+pktgen()	# N DRIVER
+{
+	local vif=vif$id.$1 a at rate
+	must tc filter add dev "$vif" $drop
+	guest_must g1 20 "tc filter add dev eth$1 $drop"
+	guest_must g1 20 "$pktgen_setup; pktgen_setup eth$1 0"
+	guest_post g1 'echo start >/proc/net/pktgen/pgctrl & sleep 3.5; echo stop >/proc/net/pktgen/pgctrl; wait'
+	nap 1
+	count "/sys/class/net/$vif/statistics/rx_packets"
+	a=$count_value at=$count_us
+	nap 2
+	count "/sys/class/net/$vif/statistics/rx_packets"
+	guest_wait g1 60 || fail "pktgen in the guest: status $?"
+	result net "$2" pktgen-out $(((count_value - a) * 1000000 / (count_us - at)))
+
+	pktgen_setup "$vif" 0
+	echo start >/proc/net/pktgen/pgctrl &
+	nap 0.5
+	rate=$(guest_must g1 60 "r=/sys/class/net/eth$1/statistics/rx_packets
+		a=\$(cat \$r) at=\$(date +%s%N); sleep 2; b=\$(cat \$r) bt=\$(date +%s%N)
+		echo \$(((b - a) * 1000000000 / (bt - at)))")
+	echo stop >/proc/net/pktgen/pgctrl
+	wait $!
+	result net "$2" pktgen-in "$rate"
+	must tc filter del dev "$vif" ingress
+	guest_must g1 20 "tc filter del dev eth$1 ingress"
+}
+
+# ---------------------------------------------------------------------------
+# 64 bytes from socket to socket: sent, and arrived there; then one at a time.
+
+udp_in='awk "/^Udp: [0-9]/ { print \$2 }" /proc/net/snmp'
+
+udp_rate()	# OUTPUT ARRIVED -> sent and arrived a second
+{
+	awk -v arrived="$2" '/messages sent in/ {
+		for (i = 1; i <= NF; i++) {
+			if ($i == "sent") sent = $(i - 2)
+			if ($i == "sec") seconds = $(i - 1)
+		}
+		printf "%.0f %.0f\n", sent / seconds, arrived / seconds }' <<<"$1"
+}
+
+udp()	# N DRIVER
+{
+	local a out test='sockperf throughput -p 11111 -m 64 -t 2 -i'
+	a=$(eval "$udp_in")
+	out=$(guest_must g1 60 "$test 10.0.$1.1 | grep -a 'sent in'")
+	result net "$2" udp-out "$(udp_rate "$out" $(($(eval "$udp_in") - a)))"
+	a=$(guest_must g1 20 "$udp_in")
+	out=$($test 10.0.$1.2)
+	nap 0.2
+	result net "$2" udp-in "$(udp_rate "$out" $(($(guest_must g1 20 "$udp_in") - a)))"
+	out=$(guest_must g1 60 "sockperf ping-pong -p 11111 -m 64 -t 2 -i 10.0.$1.1 | grep -a 'Latency is'")
+	result net "$2" rr "$(sed 's/.*Latency is \([0-9.]*\).*/\1/' <<<"$out")"
+}
+
+# ---------------------------------------------------------------------------
+# Operations: a fixed amount of work under the trace, which itself costs.
+
+traced()	# KEY=VALUE... -- COMMAND...: what it cost in all
+{
+	local tracer
+	"$(echo /usr/lib/xen-*/bin/xentrace)" -D -S 2048 -e 0x00201000 "$state/trace" >/dev/null 2>&1 3>&- &
+	tracer=$!
+	nap 1
+	"$@"
+	kill -INT $tracer
+	wait $tracer || :
+	ops=$(python3 /opt/pvio/count-hypercalls "$state/trace" 1)
+	rm -f "$state/trace"
+}
+
+tcp_out()	{ guest_must g1 100 "iperf3 -c 10.0.$1.1 -n 48M >/dev/null"; }
+tcp_in()	{ guest_must g1 100 "iperf3 -c 10.0.$1.1 -R -n 48M >/dev/null"; }
+pktgen_out()	{ guest_must g1 100 'echo start >/proc/net/pktgen/pgctrl'; }
+pktgen_in()	{ echo start >/proc/net/pktgen/pgctrl; }
+
+# The sender's netdev counts a GSO packet as one; the receiver's bytes tell how
+# many of an MTU of 1500 that is: 1514 with the Ethernet header.
+operations()	# N DRIVER
+{
+	local what d=/sys/class/net/vif$id.$1/statistics packets bytes
+	for what in tcp_out tcp_in; do
+		local p=rx_packets b=rx_bytes
+		[ $what = tcp_out ] || p=tx_packets b=tx_bytes
+		read -r packets <$d/$p
+		read -r bytes <$d/$b
+		traced $what "$1"
+		packets=$(($(<$d/$p) - packets)) bytes=$(($(<$d/$b) - bytes))
+		result netops "$2" ${what/_/-} "$ops mtu=$((bytes / 1514)) gso=$packets"
+	done
+	must tc filter add dev "vif$id.$1" $drop
+	guest_must g1 20 "tc filter add dev eth$1 $drop; $pktgen_setup; pktgen_setup eth$1 20000"
+	traced pktgen_out
+	result netops "$2" pktgen-out "$ops packets=20000"
+	pktgen_setup "vif$id.$1" 20000
+	traced pktgen_in
+	result netops "$2" pktgen-in "$ops packets=20000"
+	must tc filter del dev "vif$id.$1" ingress
+	guest_must g1 20 "tc filter del dev eth$1 ingress"
+}
+
+for round in 1 2; do
+	for test in tcp pktgen udp; do
+		for n in "${!drivers[@]}"; do
+			step "round $round: $test, ${drivers[n]}"
+			$test "$n" "${drivers[n]}"
+		done
+	done
+done
+for n in "${!drivers[@]}"; do
+	step "operations, ${drivers[n]}"
+	operations "$n" "${drivers[n]}"
+done
+uname -r | sed 's/^/kernel /' >>"$results"
+bed_file netbench.txt <"$results"
+guest_destroy g1
