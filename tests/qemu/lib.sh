@@ -110,8 +110,8 @@ krel()	# 6.1 | 6.12: the kernel release of that line
 # Options: kernel=6.1|6.12 (the same as dom0's), type=pv|pvh (pv),
 # memory=MB (256), vcpus=N (1), root=/dev/xvda (default: the shared
 # read-only root, so that all DISKs are free for I/O), systemd=1,
-# vif=CONFIG (several: separated by ';'; such a guest sees dom0's modules and
-# /opt/pvio, and loads none of them unless it runs systemd or is told to).
+# vif=CONFIG (several: separated by ';'; such a guest has modules for networks,
+# ours too, loads none unless it runs systemd or is told to, and has nettest).
 guest_config()
 {
 	local name=$1 kernel type=pv memory=256 vcpus=1 root='' systemd='' vif='' d disks='' extra
@@ -134,7 +134,7 @@ guest_config()
 		extra="$extra root=/dev/xvdz ro"
 	fi
 	if [ -n "$vif" ]; then
-		disks="$disks'phy:/dev/vda,xvdx,r', 'phy:/dev/vdb,xvdy,r', "
+		disks="$disks'phy:/dev/vdb,xvdy,r', "
 		extra="$extra pvio.modules"
 		vif="'${vif//;/\', \'}'"
 	fi
