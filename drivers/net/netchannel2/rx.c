@@ -235,6 +235,7 @@ static int nc2_rx_packet(struct nc2_queue *q, const struct nc2_packet *p)
 	u64_stats_update_begin(&q->rx_stats.syncp);
 	if (skb && !wrong) {
 		skb->protocol = eth_type_trans(skb, dev);
+		skb_reset_network_header(skb);
 		wrong = !nc2_rx_offload(skb, p);
 	}
 	if (!skb) {
