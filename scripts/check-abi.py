@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Hold the driver's sysfs attributes and Documentation/ABI/ against each other.
+"""Hold the drivers' sysfs attributes and Documentation/ABI/ against each other.
 
-Each attribute defined in the driver needs an entry with all five fields, and
+Each attribute defined in a driver needs an entry with all five fields, and
 each entry an attribute; (RW), (RO) and (WO) must agree with the definition.
 """
 import glob
@@ -12,7 +12,7 @@ import sys
 FIELDS = ('What', 'Date', 'KernelVersion', 'Contact', 'Description')
 
 source = ''.join(open(p, encoding='utf-8').read()
-                 for p in glob.glob('drivers/block/blktap2/*.c'))
+                 for p in glob.glob('drivers/*/*/*.c'))
 have = {}
 for kind, args in re.findall(
         r'\b(?:static\s+)?(?:DEVICE|CLASS|BLKTAP\w*)_ATTR_(RW|RO|WO)\(([^)]*)\)', source):
@@ -36,7 +36,7 @@ for path in sorted(glob.glob('Documentation/ABI/testing/*')):
         told[what.rsplit('/', 1)[1]] = kind.group(1) if kind else '?'
 
 if not have:
-    findings.append('drivers/block/blktap2: found no attribute')
+    findings.append('drivers: found no attribute')
 for name in sorted(set(have) - set(told)):
     findings.append(f'{name}: attribute without an entry in Documentation/ABI')
 for name in sorted(set(told) - set(have)):
