@@ -42,7 +42,9 @@ static bool nc2_script_is_ours(const char *script)
  *
  * By what is in the backend's folder, which the guest cannot write to.
  *
- * Context: process. Return: true if so.
+ * Context: process.
+ *
+ * Return: true if so.
  */
 bool nc2_is_ours(struct xenbus_device *xbdev)
 {

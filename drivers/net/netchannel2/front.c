@@ -27,8 +27,8 @@
 
 /* Default log2 of the pages of a ring. */
 #define NC2_RING_ORDER		3
-/* How long to wait for a backend to let go, in steps of 10 ms. */
-#define NC2_CLOSE_STEPS		500
+/* How long to wait for a backend to let go, in steps of 20 ms. */
+#define NC2_CLOSE_STEPS		250
 
 static void nc2_put_refs(struct nc2_queue *q, const struct nc2_mem *mem, u32 **at)
 {
@@ -408,7 +408,7 @@ static void nc2_front_remove(struct xenbus_device *xbdev)
 	nc2_stop(nd);
 	xenbus_switch_state(xbdev, XenbusStateClosed);
 	for (i = 0; i < NC2_CLOSE_STEPS && nc2_front_has_backend(nd); i++)
-		msleep(10);
+		msleep(20);
 	nc2_free(nd);
 	mutex_unlock(&nd->mutex);
 	nc2_netdev_free(nd);

@@ -68,7 +68,9 @@ unsigned int nc2_max_staging(void)
  * @max: largest value that is accepted
  * @value: set to the number
  *
- * Context: process. Return: 0, -EINVAL if it is not such a number, or another
+ * Context: process.
+ *
+ * Return: 0, -EINVAL if it is not such a number, or another
  * negative errno if it is not there.
  */
 int nc2_read_uint(const char *dir, const char *key, unsigned int min,
@@ -89,7 +91,9 @@ int nc2_read_uint(const char *dir, const char *key, unsigned int min,
  * @nd: device without a connection
  * @config: what it is like
  *
- * Context: process, nd->mutex. Return: 0 or a negative errno.
+ * Context: process, nd->mutex.
+ *
+ * Return: 0 or a negative errno.
  */
 int nc2_set_config(struct nc2_dev *nd, const struct nc2_config *config)
 {

@@ -42,7 +42,9 @@ static void nc2_mem_free_arrays(struct nc2_mem *mem)
  * @mem: empty
  * @pages: their number, a power of two
  *
- * Context: process. Return: 0, -ENOMEM and @mem is empty.
+ * Context: process.
+ *
+ * Return: 0, -ENOMEM and @mem is empty.
  */
 int nc2_mem_alloc(struct nc2_mem *mem, unsigned int pages)
 {
@@ -71,7 +73,9 @@ int nc2_mem_alloc(struct nc2_mem *mem, unsigned int pages)
  * @domid: the other end
  * @readonly: it may not write
  *
- * Context: process. Return: 0, or a negative errno, and nc2_mem_free() undoes
+ * Context: process.
+ *
+ * Return: 0, or a negative errno, and nc2_mem_free() undoes
  * what was done.
  */
 int nc2_mem_grant(struct nc2_mem *mem, domid_t domid, bool readonly)
@@ -119,7 +123,9 @@ static void nc2_mem_unmap(struct nc2_mem *mem)
  * @pages: their number, a power of two
  * @readonly: they are only read
  *
- * Context: process. Return: 0, -ENOMEM, or -EINVAL if a reference is not good,
+ * Context: process.
+ *
+ * Return: 0, -ENOMEM, or -EINVAL if a reference is not good,
  * and @mem is empty.
  */
 int nc2_mem_map(struct nc2_mem *mem, domid_t domid, const grant_ref_t *refs,

@@ -191,7 +191,7 @@ struct nc2_queue {
  * @stamp: when @credit was last brought up to date (R)
  */
 struct nc2_rate {
-	spinlock_t lock;
+	spinlock_t lock; /* R */
 	u64 bytes;
 	u64 usecs;
 	s64 credit;
@@ -248,7 +248,7 @@ struct nc2_dev {
 	struct net_device *netdev;
 	struct xenbus_device *xbdev;
 	bool backend;
-	struct mutex mutex;
+	struct mutex mutex; /* C */
 	bool connected;
 	bool has_memory;
 	struct nc2_config config;

@@ -23,7 +23,9 @@
  * nc2_netdev_link - is there somebody to send to?
  * @nd: device
  *
- * Context: any. Return: whether carrier should be on.
+ * Context: any.
+ *
+ * Return: whether carrier should be on.
  */
 bool nc2_netdev_link(const struct nc2_dev *nd)
 {
@@ -247,7 +249,9 @@ static void nc2_stall_work(struct work_struct *work)
  * @backend: it is the backend's
  * @name: its name, or a pattern of names
  *
- * Context: process. Return: the device, not registered, or NULL.
+ * Context: process.
+ *
+ * Return: the device, not registered, or NULL.
  */
 struct nc2_dev *nc2_netdev_alloc(struct xenbus_device *xbdev, bool backend,
 				 const char *name)

@@ -30,7 +30,9 @@
  *
  * The event channel stays masked until NAPI is through, see nc2_poll().
  *
- * Context: hard interrupt. Return: IRQ_HANDLED.
+ * Context: hard interrupt.
+ *
+ * Return: IRQ_HANDLED.
  */
 irqreturn_t nc2_interrupt(int irq, void *data)
 {
@@ -93,7 +95,9 @@ static int nc2_queue_alloc_copy(struct nc2_queue *q)
  * nc2_queue_attach - make rings of the memory of a queue
  * @q: queue that has its control page, rings, and staging areas if there are
  *
- * Context: process, nd->mutex. Return: 0 or a negative errno.
+ * Context: process, nd->mutex.
+ *
+ * Return: 0 or a negative errno.
  */
 int nc2_queue_attach(struct nc2_queue *q)
 {

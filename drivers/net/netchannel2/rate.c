@@ -52,7 +52,7 @@ static void nc2_rate_fill(struct nc2_rate *rate)
 	ktime_t now = ktime_get();
 	u64 ns = ktime_to_ns(ktime_sub(now, rate->stamp));
 	u64 full = max_t(u64, rate->bytes, NC2_RATE_BURST);
-	u64 bytes;
+	u64 bytes, used;
 
 	/* More than a second of it is full, or gives no more. */
 	ns = min_t(u64, ns, 10ULL * NSEC_PER_SEC);
@@ -61,15 +61,17 @@ static void nc2_rate_fill(struct nc2_rate *rate)
 		return;
 	rate->credit = min_t(s64, rate->credit + bytes, full);
 	/* What is less than a byte stays to be counted. */
-	rate->stamp = ktime_sub_ns(now, ns - mul_u64_u64_div_u64(bytes, ns_per_period,
-								  rate->bytes));
+	used = mul_u64_u64_div_u64(bytes, ns_per_period, rate->bytes);
+	rate->stamp = ktime_sub_ns(now, ns - used);
 }
 
 /**
  * nc2_rate_wait - may a packet be received now?
  * @rate: rate with a limit
  *
- * Context: softirq. Return: 0, or the nanoseconds after which to ask again.
+ * Context: softirq.
+ *
+ * Return: 0, or the nanoseconds after which to ask again.
  */
 u64 nc2_rate_wait(struct nc2_rate *rate)
 {

@@ -432,7 +432,8 @@ static int nc2_rx_all(struct nc2_queue *q, int budget)
 			return work;
 		usecs = READ_ONCE(q->nd->rx_usecs);
 		if (usecs && work) {
-			hrtimer_start(&q->timer, ns_to_ktime((u64)usecs * NSEC_PER_USEC), HRTIMER_MODE_REL);
+			hrtimer_start(&q->timer, ns_to_ktime((u64)usecs * NSEC_PER_USEC),
+				      HRTIMER_MODE_REL);
 			return work;
 		}
 		ret = nc2_consumer_arm(&q->rx);
@@ -445,7 +446,9 @@ static int nc2_rx_all(struct nc2_queue *q, int budget)
  * @napi: its NAPI
  * @budget: messages that may be taken; 0: only what transmission needs
  *
- * Context: softirq. Return: number of messages.
+ * Context: softirq.
+ *
+ * Return: number of messages.
  */
 int nc2_poll(struct napi_struct *napi, int budget)
 {

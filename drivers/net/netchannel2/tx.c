@@ -261,7 +261,9 @@ static bool nc2_tx_prepare(struct nc2_queue *q, struct sk_buff *skb)
  * @skb: packet
  * @dev: network device
  *
- * Context: lock of the transmit queue. Return: NETDEV_TX_OK;
+ * Context: lock of the transmit queue.
+ *
+ * Return: NETDEV_TX_OK;
  * NETDEV_TX_BUSY, which does not happen as the queue would be stopped.
  */
 netdev_tx_t nc2_start_xmit(struct sk_buff *skb, struct net_device *dev)
@@ -393,7 +395,9 @@ static void nc2_tx_answer(struct nc2_queue *q)
  * Frees what was consumed, lets a stopped queue go on, sends messages that are
  * no packets.
  *
- * Context: NAPI. Return: true if the other end had consumed anything.
+ * Context: NAPI.
+ *
+ * Return: true if the other end had consumed anything.
  */
 bool nc2_tx_service(struct nc2_queue *q)
 {
