@@ -141,8 +141,9 @@ check_series()
 		fi
 
 		# FILE_PATH_CHANGES only asks; check_maintained() answers.
+		# CAMELCASE are the states of xenbus.
 		(cd "$log" && "$ksrc/scripts/checkpatch.pl" --root "$tree" \
-			--strict --no-signoff --ignore FILE_PATH_CHANGES \
+			--strict --no-signoff --ignore FILE_PATH_CHANGES,CAMELCASE \
 			--quiet --no-summary --show-types "$OLDPWD/$p") \
 			>"$log/checkpatch" 2>&1 && [ ! -s "$log/checkpatch" ]
 		result "checkpatch $name" $? "$log/checkpatch"

@@ -31,7 +31,7 @@ file_checks='cocci-kernel cocci-own checkpatch-kernel checkpatch-compat
 # The kernel's own rules that can find something in a block or network driver.
 kernel_rules='api/atomic_as_refcounter api/err_cast api/kfree_mismatch
 	api/kstrdup api/memdup api/memdup_user api/stream_open
-	api/string_choices api/vma_pages api/debugfs/debugfs_simple_attr
+	api/string_choices api/vma_pages
 	api/alloc/alloc_cast api/alloc/zalloc-simple free/ifnullfree free/kfree
 	iterators/itnull iterators/list_entry_update iterators/use_after_iter
 	locks/call_kern locks/double_lock locks/flags locks/mini_lock
@@ -118,7 +118,8 @@ checkpatch()
 		-f "${src[@]/#/$root/}" | sed "s,$root/,,"; exit "${PIPESTATUS[0]}")
 }
 
-check_checkpatch-kernel() { checkpatch '^(drivers|include)/.*\.[ch]$'; }
+# The states of xenbus are called as they are.
+check_checkpatch-kernel() { checkpatch '^(drivers|include)/.*\.[ch]$' CAMELCASE; }
 # The one place where asking for the kernel's version is right.
 # compat/ compares versions and defines functions in macros; that is its job.
 compat_ignore=LINUX_VERSION_CODE,CONSTANT_COMPARISON
