@@ -121,12 +121,15 @@ static void nc2_fuzz_message(void)
 	nc2_pair_front()->prod = prod + size;
 }
 
-static void nc2_fuzz_in_order(void)
+/* Is the consumer where it can be, having come from prod? */
+static void nc2_fuzz_in_order(u32 prod)
 {
 	const struct nc2_consumer *c = &pair->c;
 
 	if (c->prod - c->cons > c->area.size || c->prod % 8 || c->cons % 8)
 		nc2_fuzz_die("the consumer has come to an impossible place");
+	if (c->prod - prod > c->area.size)
+		nc2_fuzz_die("the consumer has believed that prod goes back");
 }
 
 /* Read the message at hand as the driver does. */
@@ -163,13 +166,13 @@ static void nc2_fuzz_read(const struct nc2_msg_hdr *hdr)
 static int nc2_fuzz_next(void)
 {
 	struct nc2_consumer *c = &pair->c;
-	u32 cons = c->cons;
+	u32 cons = c->cons, prod = c->prod;
 	struct nc2_msg_hdr hdr;
 	int ret;
 
 	nc2_fuzz_once();
 	ret = nc2_consumer_next(c, &hdr);
-	nc2_fuzz_in_order();
+	nc2_fuzz_in_order(prod);
 	if (c->cons != cons)
 		nc2_fuzz_die("something was consumed for nothing");
 	if (!ret && c->prod != cons)
@@ -178,7 +181,7 @@ static int nc2_fuzz_next(void)
 		return ret;
 	nc2_fuzz_read(&hdr);
 	nc2_consumer_done(c, &hdr);
-	nc2_fuzz_in_order();
+	nc2_fuzz_in_order(prod);
 	return 1;
 }
 
@@ -197,11 +200,12 @@ static void nc2_fuzz_take(unsigned int most)
 static void nc2_fuzz_sleep(void)
 {
 	struct nc2_consumer *c = &pair->c;
+	u32 prod = c->prod;
 	int ret;
 
 	nc2_fuzz_once();
 	ret = nc2_consumer_arm(c);
-	nc2_fuzz_in_order();
+	nc2_fuzz_in_order(prod);
 	if (!ret && c->prod != c->cons)
 		nc2_fuzz_die("the consumer sleeps beside a message");
 }
