@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+/* nc2evil: connections with something wrong in xenstore or in grants. */
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#include <xen/page.h>
+
+#include "evil.h"
+
+static char evil_4k[2049];
+
+/*
+ * Try to connect like this, then in the right way. Whether it may work depends
+ * on the value; it is refused or works, and nothing else.
+ */
+static void evil_try(const char *name, const struct evil_defect *defect,
+		     enum evil_expect expect)
+{
+	int ret = evil_connect_as(defect);
+	bool works, bad;
+
+	if (evil_stop())
+		return;
+	/* A frontend may wait for a backend that makes sense. */
+	works = !ret && evil_alive();
+	bad = (works && expect == EVIL_ENDS) || (!works && expect == EVIL_GOES_ON) ||
+	      (ret == -ETIMEDOUT && !evil.back);
+	evil.bad += bad;
+	evil_say("%s %s: %s (%d)\n", bad ? "BAD" : "ok", name,
+		 works ? "works" : ret ? "is refused" : "is ended", ret);
+	evil_disconnect();
+	if (!evil_connect() && !evil_alive()) {
+		evil.bad++;
+		evil_say("BAD %s: the next connection does not work\n", name);
+	}
+}
+
+static const char *const evil_values[] = {
+	NULL, "", "0", "-1", "1", "17", "33", "2147483648", "4294967295", "4294967296",
+	"18446744073709551616", "0x1", "1 ", " 1", "one", "1e3", evil_4k,
+};
+
+static int evil_keys(unsigned int ms)
+{
+	/* For each key, the values of the above that are right, as a mask. */
+	static const struct {
+		const char *key;
+		u32 right;
+	} front[] = {
+		{ "netchannel2", 1 << 4 },
+		{ "num-queues", 1 << 4 },
+		{ "ring-page-order", 1 << 2 | 1 << 4 },
+		{ "staging-pages", 1 << 2 },
+		{ "extensions", ~0U },
+		{ "queue-0/control-ref", 0 },
+		{ "queue-0/event-channel", 0 },
+	}, back[] = {
+		{ "max-queues", ~0U },
+		{ "max-ring-page-order", ~0U },
+		{ "max-staging-pages", ~0U },
+		{ "feature-extensions", ~0U },
+		{ "feature-netchannel2", 1 << 4 },
+	};
+	unsigned int i, j, n = evil.back ? ARRAY_SIZE(back) : ARRAY_SIZE(front);
+	char name[64];
+
+	memset(evil_4k, '1', sizeof(evil_4k) - 1);
+	for (i = 0; i < n; i++) {
+		for (j = 0; j < ARRAY_SIZE(evil_values) && !evil_stop(); j++) {
+			struct evil_defect d = {
+				.ref = -1,
+				.key = { evil.back ? back[i].key : front[i].key,
+					 evil_values[j] },
+			};
+			u32 right = evil.back ? back[i].right : front[i].right;
+
+			snprintf(name, sizeof(name), "%s = %.24s", d.key.key,
+				 d.key.value ? d.key.value : "(missing)");
+			/* Memory is shared for 2 pages of a ring, and staging. */
+			evil_try(name, &d, right >> j & 1 ? EVIL_EITHER : EVIL_ENDS);
+		}
+	}
+	return 0;
+}
+
+/* References in the control page, and for the wrong use. */
+static int evil_setup_refs(unsigned int ms)
+{
+	static const struct {
+		const char *name;
+		int ref;
+		u32 value;
+		bool readonly;
+		enum evil_expect expect;
+	} tries[] = {
+		{ "first reference is 0", 0, 0, false, EVIL_ENDS },
+		{ "first reference is 2^32 - 1", 0, 0xffffffff, false, EVIL_ENDS },
+		{ "first reference is 65535", 0, 65535, false, EVIL_ENDS },
+		{ "reference of its ring is 2^31", 2, 0x80000000, false, EVIL_ENDS },
+		{ "reference of staging is 7", 4, 7, false, EVIL_ENDS },
+		{ "last reference is 2^32 - 1", 4 + 2 * EVIL_STAGING - 1, 0xffffffff,
+		  false, EVIL_ENDS },
+		{ "what it writes is read-only", -1, 0, true, EVIL_ENDS },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(tries) && !evil_stop(); i++) {
+		struct evil_defect d = {
+			.ref = tries[i].ref,
+			.value = tries[i].value,
+			.readonly = tries[i].readonly,
+		};
+
+		evil_try(tries[i].name, &d, tries[i].expect);
+	}
+	return 0;
+}
+
+const struct evil_case evil_keys_cases[] = {
+	{ "a12-keys", "each key: missing, and with all that it must not be", evil_keys, true, true },
+	{ "a6-setup", "rings whose pages are not granted", evil_setup_refs, true, false },
+	{ }
+};
