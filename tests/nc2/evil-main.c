@@ -163,8 +163,8 @@ static int evil_probe(struct xenbus_device *xbdev, const struct xenbus_device_id
 {
 	struct task_struct *thread;
 
-	if (evil.xbdev)
-		return -EBUSY;
+	if (evil.xbdev || strcmp(dev_name(&xbdev->dev), take))
+		return -ENODEV;
 	WRITE_ONCE(evil.gone, false);
 	WRITE_ONCE(evil.peer_state, xenbus_read_driver_state(xbdev->otherend));
 	thread = kthread_run(evil_thread, NULL, "nc2evil");
@@ -321,7 +321,9 @@ static int evil_take(void)
 		return -ENODEV;
 	}
 	device_release_driver(dev);
-	strscpy(evil_ids[0].devicetype, "vif", sizeof(evil_ids[0].devicetype));
+	/* "vif", or what netchannel2 calls those that are for it. */
+	strscpy(evil_ids[0].devicetype, to_xenbus_device(dev)->devicetype,
+		sizeof(evil_ids[0].devicetype));
 	ret = device_driver_attach(&drv->driver, dev);
 	evil_ids[0].devicetype[0] = '\0';
 	put_device(dev);
