@@ -103,7 +103,7 @@ struct evil {
 	struct xenbus_device *xbdev;
 	bool back;
 	bool gone;
-	struct mutex lock;
+	struct mutex lock;	/* of cases, and evil_thread() */
 	wait_queue_head_t wait;
 	struct task_struct *thread;
 	enum xenbus_state peer_state;
