@@ -391,6 +391,41 @@ net_cleanup()
 	return $left
 }
 
+# nc2_vif N [KEYS [SCRIPT]]: the config of a vif of netchannel2; N is in its MAC.
+nc2_vif()
+{
+	echo "mac=00:16:3e:00:00:0$1,bridge=xenbr0,script=${3:-vif-nc2}${2:+,$2}"
+}
+
+# nc2_up [PARAMETER...]: xenbr0, and dom0's netchannel2 with these parameters.
+nc2_up()
+{
+	net_bridge
+	must modprobe netchannel2 "$@"
+}
+
+# nc2_guest NAME ADDRESS/LENGTH... -- OPTION...: a guest whose eth0 has a vif of
+# netchannel2, which is up. $nc2_params are parameters of its module.
+nc2_guest()
+{
+	local name=$1 addr=()
+	shift
+	while [ "$1" != -- ]; do
+		addr+=("$1")
+		shift
+	done
+	guest_config "$name" "${@:2}"
+	guest_boot "$name"
+	guest_must "$name" 60 "modprobe netchannel2 ${nc2_params:-}"
+	guest_net "$name" eth0 "${addr[@]}"
+}
+
+# nc2_stat DEV PATTERN: sum of dom0's statistics of a netdev that fit.
+nc2_stat()
+{
+	ethtool -S "$1" | awk -v p="$2" '$1 ~ p { n += $2 } END { print n + 0 }'
+}
+
 # net_verify WHERE TO OPTION...: nettest at WHERE (dom0 or a guest) against the
 # server at TO; all data must be right. Prints its result.
 net_verify()

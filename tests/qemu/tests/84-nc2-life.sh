@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# netchannel2: attach, detach, destroy, reload, reboot under load leave nothing behind.
+# timeout: 3600
+# kernels: 6.1
+
+attaches=10 kills=4
+[ -z "${note_long:-}" ] || attaches=100 kills=20
+
+bed_udev
+nc2_up
+net_serve dom0
+
+# What a connection takes in dom0: channels, threads, mapped grants.
+resources()
+{
+	echo "evtchn=$(grep -c 'xen-dyn' /proc/interrupts) threads=$(pgrep -c . -x -P 2 2>/dev/null || ps -e | wc -l)"
+}
+
+# Pages that dom0 has mapped of others, as Xen knows.
+mapped()
+{
+	xl debug-keys g
+	xl dmesg -c | grep -c 'rd=' || :
+}
+
+free_kib()
+{
+	sync
+	echo 3 >/proc/sys/vm/drop_caches
+	awk '/^MemFree/ { print $2 }' /proc/meminfo
+}
+
+base_evtchn=$(grep -c 'vif[0-9]*\.[0-9]*-q' /proc/interrupts || :)
+[ "$base_evtchn" -eq 0 ] || fail "interrupts of vifs before there is one"
+
+nc2_guest g1 10.0.0.2/24 -- type=pvh vif="$(nc2_vif 1)"
+load()	# GUEST: traffic until it is killed
+{
+	guest_must "$1" 30 'nettest run --to 10.0.0.1 --tcp --seconds 3000 --timeout 100 >/tmp/load.out 2>&1 & echo $! >/tmp/load.pid'
+}
+load g1
+
+step "$attaches times attach and detach under traffic"
+for i in $(seq $attaches); do
+	must timeout $((60 * patience)) xl network-attach g1 "$(nc2_vif 2)"
+	wait_for 20 grep -q "vif$(guest_id g1).1-q" /proc/interrupts ||
+		fail "turn $i: not connected: $(xenstore-ls "/local/domain/0/backend/vif/$(guest_id g1)/1")"
+	guest_must g1 60 'd=$(grep -l 00:16:3e:00:00:02 /sys/class/net/*/address); d=${d%/address}
+		ip addr add 10.0.0.9/24 dev ${d##*/}; ip link set ${d##*/} up; ping -c 1 -I ${d##*/} -W 2 10.0.0.1 >/dev/null; true'
+	must timeout $((60 * patience)) xl network-detach g1 00:16:3e:00:00:02
+	[ "$i" -ne 3 ] || free3=$(free_kib)
+done
+[ "$(grep -c 'vif[0-9]*\.[0-9]*-q' /proc/interrupts)" -eq 1 ] || fail "interrupts: $(grep vif /proc/interrupts)"
+free=$(free_kib)
+echo "free memory: $free3 KiB after 3 turns, $free after $attaches"
+# A connection's memory is 4 MiB of the guest, mapped here: pages, not memory.
+[ $((free3 - free)) -lt 6144 ] || fail "dom0 has lost $((free3 - free)) KiB"
+guest_must g1 60 'kill -0 $(cat /tmp/load.pid) || { cat /tmp/load.out; exit 1; }
+	awk "/MemAvail/ { print }" /proc/meminfo'
+
+step "the guest's module is loaded anew"
+guest_must g1 100 'kill $(cat /tmp/load.pid); modprobe -r netchannel2 && modprobe netchannel2'
+guest_net g1 eth0 10.0.0.2/24
+net_verify g1 10.0.0.1 --tcp --count 10
+
+step "dom0's module is loaded anew under load; the connection lives"
+load g1
+sleep 2
+must modprobe -r netchannel2
+[ -z "$(net_vifs)" ] || fail "vifs without a driver: $(net_vifs)"
+must modprobe netchannel2
+wait_for 30 test -e "/sys/class/net/xenbr0/brif/vif$(guest_id g1).0" || fail "the vif is not on the bridge again"
+sleep 5
+guest_must g1 60 'kill -INT $(cat /tmp/load.pid); while kill -0 $(cat /tmp/load.pid) 2>/dev/null; do sleep 0.2; done
+	cat /tmp/load.out; grep -q "^nettest: ok" /tmp/load.out'
+
+step "reboot"
+load g1
+before=$(guest_id g1)
+guest_must g1 30 'setsid sh -c "sleep 1; /run/pvio/busybox reboot -f" >/dev/null 2>&1 &'
+guest_is_new() { [ "$(guest_id g1)" -ne "$before" ]; }
+wait_for 100 guest_is_new || fail "the guest does not come back"
+guest_await g1 200 state 'ready *' || fail "no agent after the reboot"
+guest_must g1 60 'modprobe netchannel2'
+guest_net g1 eth0 10.0.0.2/24
+net_verify g1 10.0.0.1 --tcp --count 10
+guest_destroy g1
+
+step "$kills guests killed under load"
+for i in $(seq $kills); do
+	nc2_guest g1 10.0.0.2/24 -- type="$([ $((i % 2)) -eq 0 ] && echo pv || echo pvh)" vif="$(nc2_vif 1)"
+	load g1
+	sleep 1
+	guest_destroy g1
+	wait_for 20 net_vifs_gone || fail "turn $i: left: $(net_vifs)"
+	! grep 'vif[0-9]*\.[0-9]*-q' /proc/interrupts || fail "turn $i: an interrupt is left"
+done
+zombies=$(xl list | awk 'NR > 1 && $1 != "Domain-0"')
+[ -z "$zombies" ] || fail "domains are left: $zombies"
+must modprobe -r netchannel2

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# netchannel2: a TCP connection survives save, restore, pause and live migration.
+# timeout: 3600
+# kernels: 6.12
+
+turns=3
+[ -z "${note_long:-}" ] || turns=20
+
+nc2_up
+net_serve dom0
+
+load()
+{
+	guest_must g1 30 'nettest run --to 10.0.0.1 --tcp --seconds 3000 --timeout 200 >/tmp/load.out 2>&1 & echo $! >/tmp/load.pid'
+}
+
+# The connection of before is still there, moves, and was never wrong.
+judge()
+{
+	guest_must g1 100 'kill -INT $(cat /tmp/load.pid); while kill -0 $(cat /tmp/load.pid) 2>/dev/null; do sleep 0.2; done
+		cat /tmp/load.out; grep -q "^nettest: ok" /tmp/load.out'
+}
+
+# The agent in the guest does not know that its domain has another number:
+# it is asked when xenstore has it again.
+alive()
+{
+	guest_must g1 100 'kill -0 $(cat /tmp/load.pid) || { cat /tmp/load.out; exit 1; }
+		i=0; until [ "$(cat /sys/class/net/eth0/carrier)" = 1 ]; do
+		i=$((i + 1)); [ $i -lt 300 ] || { echo no carrier; exit 1; }; sleep 0.1; done'
+}
+
+for type in pv pvh; do
+	nc2_guest g1 10.0.0.2/24 -- type=$type memory=192 vif="$(nc2_vif 1)"
+	load
+	step "guest g1: pause"
+	must xl pause g1
+	sleep 2
+	must xl unpause g1
+	alive
+	for i in $(seq $turns); do
+		step "guest g1: save and restore $i"
+		must timeout $((200 * patience)) xl save g1 /data/g1.save >/dev/null
+		must timeout $((200 * patience)) xl restore /data/g1.save >/dev/null
+		rm -f /data/g1.save
+		alive
+	done
+	# Debian's Xen has no shadow paging, which live migration of PV guests needs.
+	for i in $(seq $turns); do
+		[ $type = pvh ] || break
+		step "guest g1: live migration $i"
+		must timeout $((300 * patience)) xl migrate -s '' g1 'xl migrate-receive' >/dev/null
+		alive
+	done
+	judge
+	net_verify g1 10.0.0.1 --udp --sizes 60-60000 --count 20 --loss 4
+	guest_destroy g1
+	[ -z "$(xl list | awk 'NR > 1 && $1 != "Domain-0"')" ] || fail "domains are left: $(xl list)"
+done
