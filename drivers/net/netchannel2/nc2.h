@@ -301,6 +301,7 @@ bool nc2_tx_service(struct nc2_queue *q);
 void nc2_tx_finish(struct nc2_queue *q, u32 id);
 void nc2_tx_drop_all(struct nc2_queue *q);
 void nc2_tx_notify(struct nc2_queue *q);
+void nc2_tx_go_on(struct nc2_queue *q);
 
 /* rate.c */
 void nc2_rate_init(struct nc2_rate *rate);

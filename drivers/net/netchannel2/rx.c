@@ -275,6 +275,7 @@ static void nc2_rx_set_max(struct nc2_queue *q, u32 *what, u32 value)
 
 	__netif_tx_lock(txq, smp_processor_id());
 	*what = value;
+	nc2_tx_go_on(q);
 	__netif_tx_unlock(txq);
 }
 

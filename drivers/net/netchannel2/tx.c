@@ -89,12 +89,29 @@ static bool nc2_tx_reclaim(struct nc2_queue *q)
 /* There is no room, or too much under way: ask for an event when that is over. */
 static void nc2_tx_wait(struct nc2_queue *q)
 {
-	u32 used = q->tx.prod - q->tx.cons;
+	u32 used, event;
 
 	nc2_tx_notify(q);
-	if (used)
-		nc2_producer_arm(&q->tx, (used + 1) / 2);
-	nc2_tx_reclaim(q);
+	do {
+		used = q->tx.prod - q->tx.cons;
+		event = q->tx.cons + (used + 1) / 2;
+		if (used)
+			nc2_producer_arm(&q->tx, (used + 1) / 2);
+		nc2_tx_reclaim(q);
+		/* If it was passed meanwhile there is no event; ask for a later one. */
+	} while (used && (s32)(q->tx.cons - event) >= 0);
+}
+
+/**
+ * nc2_tx_go_on - let a queue that was stopped go on, if there is room now
+ * @q: queue
+ *
+ * Context: lock of the transmit queue.
+ */
+void nc2_tx_go_on(struct nc2_queue *q)
+{
+	if (netif_tx_queue_stopped(nc2_txq(q)) && nc2_tx_room(q))
+		netif_tx_wake_queue(nc2_txq(q));
 }
 
 /* Copy a packet to the area; returns where it begins. */
@@ -415,12 +432,10 @@ bool nc2_tx_service(struct nc2_queue *q)
 		nc2_tx_tell_map(q);
 	}
 	nc2_tx_notify(q);
-	if (netif_tx_queue_stopped(txq) && nc2_tx_room(q))
-		netif_tx_wake_queue(txq);
+	nc2_tx_go_on(q);
 	if (netif_xmit_stopped(txq)) {
 		nc2_tx_wait(q);
-		if (netif_tx_queue_stopped(txq) && nc2_tx_room(q))
-			netif_tx_wake_queue(txq);
+		nc2_tx_go_on(q);
 	}
 	__netif_tx_unlock(txq);
 	return any;
@@ -441,6 +456,11 @@ void nc2_tx_finish(struct nc2_queue *q, u32 id)
 	if (id < NC2_TX_SLOTS && q->slot[id].unfinished) {
 		q->slot[id].unfinished = false;
 		q->unfinished--;
+		/* It may be the last message for a while. */
+		if (netif_xmit_stopped(txq)) {
+			nc2_tx_reclaim(q);
+			nc2_tx_go_on(q);
+		}
 	} else {
 		nc2_queue_break(q, "answer to a packet that was not sent");
 	}
