@@ -74,13 +74,21 @@ struct coroutine {
 	bool done;
 };
 
+/* For what a producer without room waits. */
+enum wait_for {
+	NEEDED,		/* what the message needs */
+	HALF,		/* half of what is under way, and again if that is there */
+	HALF_ONCE,	/* the same, but not again */
+	ANY_BYTE,
+};
+
 struct program {
 	const char *name;
 	u32 ring;		/* bytes */
 	u32 start;
 	const u8 *len;		/* of messages, 0 ends */
 	unsigned int batch;	/* messages the consumer takes before it tells */
-	bool any_byte;		/* the producer waits for one byte, not for room */
+	enum wait_for wait_for;
 	enum site without;
 };
 
@@ -231,19 +239,40 @@ static void fault(const char *what)
 		model.wrong = what;
 }
 
+/* Ask for an event, and see whether it has been passed meanwhile. */
+static bool ask(struct nc2_producer *p, u32 len)
+{
+	u32 used = p->prod - p->cons, consumed;
+
+	switch (model.program->wait_for) {
+	case NEEDED:
+		consumed = 2 * len - (p->area.size - used);
+		break;
+	case ANY_BYTE:
+		consumed = 1;
+		break;
+	default:
+		consumed = (used + 1) / 2;
+	}
+	about_to(PRODUCER_ARM);
+	nc2_producer_arm(p, consumed);
+	used = p->cons;
+	if (nc2_producer_refresh(p))
+		fault("what cannot be is seen");
+	return p->cons - used < consumed;
+}
+
 static void wait_for_room(struct nc2_producer *p, u32 len)
 {
-	while (!nc2_producer_room(p, len)) {
-		u32 need = 2 * len - (p->area.size - (p->prod - p->cons));
+	bool asked;
 
+	while (!nc2_producer_room(p, len) && !model.wrong) {
 		known(1);
-		about_to(PRODUCER_ARM);
-		nc2_producer_arm(p, model.program->any_byte ? 1 : need);
-		if (nc2_producer_refresh(p))
-			fault("what cannot be is seen");
-		if (model.wrong || nc2_producer_room(p, len))
+		asked = ask(p, len);
+		if (nc2_producer_room(p, len))
 			return;
-		sleep_for_event();
+		if (asked || model.program->wait_for != HALF)
+			sleep_for_event();
 	}
 }
 
@@ -493,13 +522,16 @@ static const u8 five[] = { 8, 8, 8, 8, 8, 0 };
 static const u8 mixed[] = { 8, 8, 16, 8, 16, 0 };
 
 static const struct program programs[] = {
-	{ "there is always room", 64, 0, three, 99, false, NOWHERE },
-	{ "room for one", 16, 0, four, 1, false, NOWHERE },
-	{ "room for one, at 2^32", 16, (u32)-16, four, 99, false, NOWHERE },
-	{ "room for three", 32, 0, five, 1, false, NOWHERE },
-	{ "room for three, all at once", 32, (u32)-16, five, 99, false, NOWHERE },
-	{ "two sizes", 32, 0, mixed, 1, false, NOWHERE },
-	{ "two sizes, two at once", 32, (u32)-32, mixed, 2, false, NOWHERE },
+	{ "there is always room", 64, 0, three, 99, NEEDED, NOWHERE },
+	{ "room for one", 16, 0, four, 1, NEEDED, NOWHERE },
+	{ "room for one, at 2^32", 16, (u32)-16, four, 99, NEEDED, NOWHERE },
+	{ "room for three", 32, 0, five, 1, NEEDED, NOWHERE },
+	{ "room for three, all at once", 32, (u32)-16, five, 99, NEEDED, NOWHERE },
+	{ "two sizes", 32, 0, mixed, 1, NEEDED, NOWHERE },
+	{ "two sizes, two at once", 32, (u32)-32, mixed, 2, NEEDED, NOWHERE },
+	{ "two sizes, wait for half", 32, 0, mixed, 1, HALF, NOWHERE },
+	{ "two sizes, wait for half, all at once", 32, (u32)-8, mixed, 99, HALF, NOWHERE },
+	{ "room for one, wait for half", 16, 8, four, 1, HALF, NOWHERE },
 };
 
 static void nc2_model_no_event_is_lost(void **state)
@@ -522,17 +554,19 @@ static const struct {
 	struct program program;
 	const char *wrong;
 } defects[] = {
-	{ { "no barrier in nc2_producer_publish()", 64, 0, three, 99, false,
+	{ { "no barrier in nc2_producer_publish()", 64, 0, three, 99, NEEDED,
 	    PRODUCER_PUBLISH }, "both sleep, an event was lost" },
-	{ { "no release in nc2_producer_publish()", 64, 0, three, 99, false,
+	{ { "no release in nc2_producer_publish()", 64, 0, three, 99, NEEDED,
 	    PRODUCER_PUBLISH_RELEASE }, "what cannot be is seen" },
-	{ { "no barrier in nc2_producer_arm()", 16, 0, four, 1, false,
+	{ { "no barrier in nc2_producer_arm()", 16, 0, four, 1, NEEDED,
 	    PRODUCER_ARM }, "both sleep, an event was lost" },
-	{ { "no second barrier in nc2_consumer_publish()", 16, 0, four, 1, false,
+	{ { "no second barrier in nc2_consumer_publish()", 16, 0, four, 1, NEEDED,
 	    CONSUMER_PUBLISH_2ND }, "both sleep, an event was lost" },
-	{ { "no barrier in nc2_consumer_arm()", 64, 0, three, 99, false,
+	{ { "no barrier in nc2_consumer_arm()", 64, 0, three, 99, NEEDED,
 	    CONSUMER_ARM }, "both sleep, an event was lost" },
-	{ { "the producer waits for less than it needs", 32, 0, mixed, 1, true,
+	{ { "the producer waits for half, once", 32, 0, mixed, 1, HALF_ONCE,
+	    NOWHERE }, "both sleep, an event was lost" },
+	{ { "the producer waits for less than it needs", 32, 0, mixed, 1, ANY_BYTE,
 	    NOWHERE }, "both sleep, an event was lost" },
 };
 
