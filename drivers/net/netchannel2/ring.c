@@ -160,7 +160,8 @@ bool nc2_producer_publish(struct nc2_producer *p)
  * @consumed: number of bytes from @p->cons on after which it is wanted
  *
  * Context: As @p. nc2_producer_refresh() must follow, as the other end may have
- * consumed it meanwhile, and then there is no event.
+ * consumed it meanwhile, and then there is no event: who still has to wait must
+ * ask again, for a later one.
  */
 void nc2_producer_arm(struct nc2_producer *p, u32 consumed)
 {
