@@ -123,9 +123,14 @@ int evil_connect(void)
 
 void evil_verdict(const char *name, enum evil_expect expect)
 {
-	bool alive = evil_alive(), ended = evil_peer_left(), bad;
-	const char *what = ended ? "ends" : alive ? "goes on" : "is stuck";
+	bool alive = evil_alive(), ended, bad;
+	const char *what;
 
+	/* It reads what there is before it tells that it ends. */
+	if (alive && expect != EVIL_GOES_ON)
+		evil_wait(evil_peer_left, expect == EVIL_ENDS ? EVIL_PATIENCE : HZ);
+	ended = evil_peer_left();
+	what = ended ? "ends" : alive ? "goes on" : "is stuck";
 	bad = (!ended && !alive) || (ended && expect == EVIL_GOES_ON) ||
 	      (!ended && expect == EVIL_ENDS);
 	if (evil_stop())
