@@ -84,7 +84,7 @@ struct nc2_slot {
  * @small: packets in messages
  * @staged: packets in the staging area
  * @copied: packets by grant copy
- * @events: sent: events to the other end; received: interrupts
+ * @events: events to the other end, of packets or of room
  * @stops: sent: times that the queue was full; received: times that the rate
  *	was used up
  * @syncp: protects all of it

@@ -43,6 +43,8 @@ bool nc2_netdev_link(const struct nc2_dev *nd)
  */
 void nc2_netdev_tell(struct nc2_dev *nd)
 {
+	/* It has changed before this. Pairs with smp_mb() in nc2_tx_tell(). */
+	smp_mb();
 	WRITE_ONCE(nd->tell, true);
 	if (!READ_ONCE(nd->connected))
 		return;

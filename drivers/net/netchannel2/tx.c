@@ -343,20 +343,23 @@ netdev_tx_t nc2_start_xmit(struct sk_buff *skb, struct net_device *dev)
 static void nc2_tx_tell(struct nc2_queue *q)
 {
 	struct nc2_dev *nd = q->nd;
-	netdev_features_t have = nd->netdev->features;
 	struct nc2_msg_set_offload offload = {
 		.hdr = { .type = NC2_MSG_SET_OFFLOAD, .size = sizeof(offload) },
-		.csum = !!(have & NETIF_F_RXCSUM),
-		.tcpv4_segmentation_offload = !!(have & NETIF_F_RXCSUM),
 	};
 	struct nc2_msg_set_features features = {
 		.hdr = { .type = NC2_MSG_SET_FEATURES, .size = sizeof(features) },
 	};
+	netdev_features_t have;
 
 	if (!READ_ONCE(nd->tell) ||
 	    !nc2_producer_room(&q->tx, sizeof(offload) + sizeof(features)))
 		return;
 	WRITE_ONCE(nd->tell, false);
+	/* Look at what is told only now. Pairs with smp_mb() in nc2_netdev_tell(). */
+	smp_mb();
+	have = READ_ONCE(nd->netdev->features);
+	offload.csum = !!(have & NETIF_F_RXCSUM);
+	offload.tcpv4_segmentation_offload = offload.csum;
 	nc2_producer_put(&q->tx, &offload, sizeof(offload), NULL, 0);
 	if (!(nd->config.extensions & NC2_EXT_FEATURES))
 		return;
