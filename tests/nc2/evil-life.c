@@ -59,9 +59,9 @@ static int evil_toggle_random(unsigned int ms)
 
 	for (; time_before(jiffies, end) && !evil_stop(); n++) {
 		seed = seed * 1103515245 + 12345;
-		/* 0 to 9: what xenbus knows, and what it does not. */
+		/* 1 to 9, two of them unknown. At 0 a backend forgets the device. */
 		xenbus_printf(XBT_NIL, evil.xbdev->nodename, "state", "%u",
-			      (seed >> 16) % 10);
+			      1 + (seed >> 16) % 9);
 		evil_events();
 	}
 	evil_say("%u states\n", n);
