@@ -103,6 +103,7 @@ bed-build: tools
 			KERNELDIR=/lib/modules/$$k/build; \
 	done
 	$(MAKE) -C tests/ring
+	$(MAKE) -C tests/nc2
 	$(MAKE) -C tests/qemu/src
 
 bench-build: tools

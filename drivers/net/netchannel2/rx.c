@@ -291,6 +291,9 @@ static int nc2_rx_set(struct nc2_queue *q, const struct nc2_msg_hdr *hdr)
 	value = nc2_rx_u32(q);
 	switch (hdr->type) {
 	case NC2_MSG_SET_MAX_PACKETS:
+		/* Once. */
+		if (q->peer_max_packets || !value)
+			return -EPROTO;
 		nc2_rx_set_max(q, &q->peer_max_packets, min_t(u32, value, NC2_TX_SLOTS));
 		return 0;
 	case NC2_MSG_SET_MAX_FRAGMENTS:
@@ -310,6 +313,9 @@ static int nc2_rx_set(struct nc2_queue *q, const struct nc2_msg_hdr *hdr)
 		WRITE_ONCE(nd->peer_tso, offload.tcpv4_segmentation_offload);
 	} else {
 		if (!(nd->config.extensions & NC2_EXT_FEATURES))
+			return -EPROTO;
+		if (READ_ONCE(nd->peer_ready) &&
+		    ((value ^ READ_ONCE(nd->peer_features)) & NC2_FEATURE_STAGING))
 			return -EPROTO;
 		WRITE_ONCE(nd->peer_features, value);
 		WRITE_ONCE(nd->peer_ready, true);

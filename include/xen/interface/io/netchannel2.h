@@ -244,7 +244,7 @@ struct nc2_msg_hdr {
  * struct nc2_msg_set_max_packets - how much the other end may have under way
  * @hdr: header
  * @max_outstanding_packets: number of PACKETs that the other end may have sent
- *	and not got FINISH_PACKET for
+ *	and not got FINISH_PACKET for, not 0
  *
  * Once in a connection, before the other end may send a PACKET that needs an
  * answer.
