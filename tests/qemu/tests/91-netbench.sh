@@ -19,7 +19,14 @@ must modprobe -a pktgen sch_ingress cls_matchall act_gact
 guest_config g1 type=pv memory=384 vif="$vifs"
 guest_boot g1 300
 guest_must g1 60 'modprobe -a xen-netfront pktgen sch_ingress cls_matchall act_gact
-	modprobe -q netchannel2; echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore; sleep 1; ip -br link'
+	modprobe -q netchannel2; echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore; sleep 1
+	# Who is eth0 depends on who was loaded first.
+	for d in /sys/class/net/eth*; do
+		case $(cat $d/address) in *:01) name=new0 ;; *) name=new1 ;; esac
+		ip link set ${d##*/} name $name || exit 1
+	done
+	ip link set new0 name eth0; [ ! -e /sys/class/net/new1 ] || ip link set new1 name eth1
+	ip -br link'
 id=$(guest_id g1)
 results=$state/results
 for n in "${!drivers[@]}"; do
