@@ -44,6 +44,12 @@
 #define NC2_RESERVE		(NC2_MAX_UNFINISHED * sizeof(struct nc2_msg_finish_packet) + 512)
 /* Pages that a sender uses for contents if the other end maps none. */
 #define NC2_COPY_PAGES		64
+/*
+ * Pages, and log2 of their size, that a queue keeps for packets it receives: as
+ * much as a staging area has.
+ */
+#define NC2_RX_PAGES		32
+#define NC2_RX_PAGE_ORDER	3
 /* Grant copies of one packet: both sides are split at pages. */
 #define NC2_MAX_COPIES		(2 * NC2_MAX_FRAGS + 2)
 
@@ -117,7 +123,10 @@ struct nc2_stats {
  * @rx: ring that is read (N)
  * @rx_mem: pages of it (Q)
  * @rx_staging: staging area that is read (Q)
- * @frag: rest of the last page that packets were copied to (N)
+ * @page: pages that packets are copied to, in turn (N)
+ * @page_at: the one in use (N)
+ * @page_off: where it is free (N)
+ * @page_left: bytes free there (N)
  * @copy: grant copies of a packet (N)
  * @finished: ids to be answered (N)
  * @nr_finished: number of them (N)
@@ -156,7 +165,10 @@ struct nc2_queue {
 	struct nc2_consumer rx;
 	struct nc2_mem rx_mem;
 	struct nc2_mem rx_staging;
-	struct page_frag frag;
+	struct page *page[NC2_RX_PAGES];
+	unsigned int page_at;
+	u32 page_off;
+	u32 page_left;
 	struct gnttab_copy copy[NC2_MAX_COPIES];
 	u32 finished[NC2_MAX_UNFINISHED];
 	unsigned int nr_finished;

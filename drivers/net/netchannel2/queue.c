@@ -241,15 +241,19 @@ void nc2_stop(struct nc2_dev *nd)
  */
 void nc2_queue_free(struct nc2_queue *q)
 {
+	unsigned int i;
+
 	nc2_mem_free(&q->tx_staging);
 	nc2_mem_free(&q->rx_staging);
 	nc2_mem_free(&q->tx_mem);
 	nc2_mem_free(&q->rx_mem);
 	nc2_mem_free(&q->control);
-	if (q->frag.page) {
-		put_page(q->frag.page);
-		q->frag.page = NULL;
+	for (i = 0; i < NC2_RX_PAGES; i++) {
+		if (q->page[i])
+			put_page(q->page[i]);
+		q->page[i] = NULL;
 	}
+	q->page_left = 0;
 	kvfree(q->slot);
 	q->slot = NULL;
 }

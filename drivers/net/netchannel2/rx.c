@@ -33,30 +33,59 @@
 #define NC2_PUBLISH_MESSAGES	16
 #define NC2_PUBLISH_BYTES	32768
 
+/*
+ * Make room for more of a packet. The pages that a queue has had last are kept:
+ * one that no packet has any more is used again, as it is, while a new one would
+ * have to be found and, on most systems, zeroed.
+ */
+static bool nc2_rx_page(struct nc2_queue *q)
+{
+	struct page *page;
+
+	q->page_at = (q->page_at + 1) % NC2_RX_PAGES;
+	page = q->page[q->page_at];
+	if (page && (page_ref_count(page) != 1 || page_is_pfmemalloc(page))) {
+		put_page(page);
+		page = NULL;
+	}
+	if (!page)
+		page = alloc_pages(GFP_NOWAIT | __GFP_COMP | __GFP_NOWARN | __GFP_NORETRY,
+				   NC2_RX_PAGE_ORDER);
+	if (!page)
+		page = alloc_page(GFP_ATOMIC | __GFP_NOWARN);
+	q->page[q->page_at] = page;
+	q->page_off = 0;
+	q->page_left = page ? page_size(page) : 0;
+	return page;
+}
+
 /* Memory for the packet, all its bytes to be filled; NULL if there is none. */
 static struct sk_buff *nc2_rx_alloc(struct nc2_queue *q, u32 len)
 {
 	u32 head = len <= NC2_LINEAR_BYTES ? len : NC2_HEADER_BYTES;
+	u32 left, n, used;
 	struct sk_buff *skb;
-	u32 left, n;
 
 	skb = napi_alloc_skb(&q->napi, head);
 	if (unlikely(!skb))
 		return NULL;
 	__skb_put(skb, head);
 	for (left = len - head; left; left -= n) {
-		struct page_frag *frag = &q->frag;
+		struct page *page;
 
 		if (skb_shinfo(skb)->nr_frags == MAX_SKB_FRAGS ||
-		    !skb_page_frag_refill(min_t(u32, left, NC2_FRAG_MIN), frag, GFP_ATOMIC)) {
+		    (q->page_left < min_t(u32, left, NC2_FRAG_MIN) && !nc2_rx_page(q))) {
 			dev_kfree_skb_any(skb);
 			return NULL;
 		}
-		n = min(left, frag->size - frag->offset);
-		get_page(frag->page);
-		skb_add_rx_frag(skb, skb_shinfo(skb)->nr_frags, frag->page,
-				frag->offset, n, n);
-		frag->offset += n;
+		page = q->page[q->page_at];
+		n = min(left, q->page_left);
+		get_page(page);
+		skb_add_rx_frag(skb, skb_shinfo(skb)->nr_frags, page, q->page_off, n, n);
+		/* So that the next is aligned, too. */
+		used = min_t(u32, ALIGN(n, L1_CACHE_BYTES), q->page_left);
+		q->page_off += used;
+		q->page_left -= used;
 	}
 	return skb;
 }
