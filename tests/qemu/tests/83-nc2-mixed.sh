@@ -76,6 +76,9 @@ guest_net g1 ovs 10.0.4.2/24
 nc2_guest g2 10.0.4.3/24 -- \
 	vif='mac=00:16:3e:00:00:05,bridge=ovsbr0,script=vif-nc2-openvswitch'
 net_serve g2
+# A flow that is new goes through user space, which takes its time.
+wait_for 30 guest_run g1 30 'ping -c 1 -W 2 10.0.4.3' ||
+	fail "no way from g1 to g2: $(ovs-vsctl show; ovs-ofctl dump-ports ovsbr0; ip -br link)"
 net_verify g1 10.0.4.3 --tcp --sizes 60-65535 --count 50
 net_verify g1 10.0.4.3 --udp --sizes 60-60000 --count 50 --loss 4
 net_verify g1 10.0.4.1 --tcp --count 20
