@@ -409,6 +409,7 @@ static void test_trim(void **state)
 	/* All of it, most of which was never written. */
 	assert_int_equal(vfake_do(BLKTAP_OP_TRIM, 0, vfake.info.sectors, NULL,
 				  false), 0);
+	/* What was reserved for what would have followed too. */
 	assert_true(test_allocated("a.vhd") < 1 << 20);
 	for (i = 0; i < 8; i++) {
 		assert_int_equal(vfake_do(BLKTAP_OP_READ, i * 2048, 2048, data,
@@ -541,17 +542,16 @@ static unsigned int test_hints(uint64_t off, uint32_t bytes)
 static void test_stream(void **state)
 {
 	static uint8_t buf[65536], want[65536];
-	unsigned int flags, i;
+	unsigned int flags, starts, i;
 
 	(void)state;
 	for (flags = 0; flags <= TD_OPEN_BUFFERED; flags += TD_OPEN_BUFFERED) {
 		vt_create("s.vhd", 32 << 20, false, NULL);
 		assert_int_equal(vfake_open(vt_path("s.vhd"), flags), 0);
-		assert_int_equal(test_hints(0, 6 << 20), 2);
-		if (fcntl(vfake.files[0], F_GETFL) & O_DIRECT)
-			assert_int_equal(vfake.reserves, 2);
-		else
-			assert_int_equal(vfake.starts, 2);
+		/* In the page cache, the disk also begins to write. */
+		starts = fcntl(vfake.files[0], F_GETFL) & O_DIRECT ? 0 : 1;
+		assert_int_equal(test_hints(0, 6 << 20), 2 + 2 * starts);
+		assert_int_equal(vfake.starts, 2 * starts);
 		/* Not when written again, not elsewhere, not in the middle. */
 		assert_int_equal(test_hints(0, 6 << 20), 0);
 		assert_int_equal(test_hints(20 << 20, 65536), 0);
@@ -562,7 +562,7 @@ static void test_stream(void **state)
 		vfake.fail = fail_hints;
 		failed_hints = 0;
 		assert_int_equal(test_hints(28 << 20, 65536), 0);
-		assert_int_equal(failed_hints, 1);
+		assert_int_equal(failed_hints, 1 + starts);
 		vfake.fail = NULL;
 		assert_int_equal(vfake_close(), 0);
 		assert_int_equal(vfake_open(vt_path("s.vhd"), flags), 0);
@@ -577,6 +577,85 @@ static void test_stream(void **state)
 					   VHD_CHECK_BITMAPS, NULL), 0);
 		vt_sh("rm s.vhd");
 	}
+}
+
+/* What the file takes of the disk beyond @bytes, in MiB. */
+static long test_spare(uint64_t bytes)
+{
+	struct stat st;
+
+	assert_int_equal(stat(vt_path("a.vhd"), &st), 0);
+	return ((long)st.st_blocks * 512 - (long)bytes) / (1 << 20);
+}
+
+/*
+ * The longer a stream is, the more is reserved for it at a time, and what it
+ * does not use is given back: at close, and after a crash when the image is
+ * opened.
+ */
+static void test_ahead(void **state)
+{
+	const uint32_t bytes = 84 << 20;
+	struct stat st;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 2; i++) {
+		vt_create("a.vhd", 512 << 20, false, NULL);
+		assert_int_equal(vfake_open(vt_path("a.vhd"), 0), 0);
+		test_hints(0, bytes);
+		assert_in_range(vfake.reserves, 4, 14);
+		assert_in_range(test_spare(bytes), 20, 65);
+		/* Inside the file, or the space would be lost in a crash. */
+		assert_int_equal(stat(vt_path("a.vhd"), &st), 0);
+		assert_in_range(test_spare(0), 1, st.st_size >> 20);
+		if (i) {
+			vfake_kill();
+			assert_int_equal(vfake_open(vt_path("a.vhd"), 0), 0);
+		} else {
+			assert_int_equal(vfake_close(), 0);
+		}
+		assert_int_equal(test_spare(bytes), 0);
+		if (i)
+			assert_int_equal(vfake_close(), 0);
+		assert_int_equal(vhd_check(&vt_ctx, vt_path("a.vhd"), 0,
+					   VHD_CHECK_BITMAPS, NULL), 0);
+		vt_sh("rm a.vhd");
+	}
+}
+
+/* No block is put where a hole is being made. */
+static void test_release(void **state)
+{
+	static uint8_t data[65536], buf[65536];
+	struct vfake_req trim = { 0 }, write = { 0 };
+	unsigned int events;
+
+	(void)state;
+	vt_create("a.vhd", 32 << 20, false, NULL);
+	assert_int_equal(vfake_open(vt_path("a.vhd"), 0), 0);
+	test_hints(0, 8 << 20);
+	assert_in_range(test_spare(8 << 20), 2, 8);
+	trim.req.op = BLKTAP_OP_TRIM;
+	trim.req.sector = 8;
+	trim.req.nr_sectors = 8;
+	vfake_submit(&trim);
+	/* The hole that was asked for, and the one behind the last block. */
+	assert_int_equal(vfake.nr_events, 2);
+	memset(data, 0x77, sizeof(data));
+	write.req.op = BLKTAP_OP_WRITE;
+	write.req.sector = (20 << 20) / VHD_SECTOR;
+	write.req.nr_sectors = sizeof(data) / VHD_SECTOR;
+	write.data = data;
+	events = vfake.nr_events;
+	vfake_submit(&write);
+	assert_int_equal(vfake.nr_events, events);
+	vfake_run();
+	assert_true(trim.done && !trim.error && write.done && !write.error);
+	assert_int_equal(vfake_do(BLKTAP_OP_READ, write.req.sector,
+				  write.req.nr_sectors, buf, false), 0);
+	assert_memory_equal(buf, data, sizeof(buf));
+	assert_int_equal(vfake_close(), 0);
 }
 
 static unsigned int gap_pages;
@@ -750,6 +829,8 @@ int main(void)
 		TEST_MEM(test_zeroes),
 		TEST_MEM(test_few_syncs),
 		TEST(test_stream),
+		TEST(test_ahead),
+		TEST(test_release),
 		TEST_MEM(test_gap),
 		TEST_MEM(test_clean_close),
 		TEST_MEM(test_short_footer),

@@ -432,12 +432,21 @@ int __wrap_fallocate64(int fd, int mode, off_t off, off_t len)
 	struct stat st;
 	int ret = __real_fallocate64(fd, mode, off, len);
 
-	/* The engine tries once, far behind the end, whether it can. */
-	if (ret || fstat(fd, &st) || off >= st.st_size)
+	if (ret || fstat(fd, &st))
 		return ret;
-	/* Space alone changes nothing that can be read. */
-	if (mode == FALLOC_FL_KEEP_SIZE)
+	/*
+	 * Space alone changes nothing that can be read. Behind the end of the
+	 * file it would outlive a crash: the next open does not see it.
+	 */
+	if (mode == FALLOC_FL_KEEP_SIZE) {
+		if (off + len > st.st_size)
+			fail_msg("recorder: space up to %lld reserved, the file has %lld",
+				 (long long)off + len, (long long)st.st_size);
 		return 0;
+	}
+	/* The engine tries once, far behind the end, whether it can. */
+	if (off >= st.st_size)
+		return ret;
 	if (mode != (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE))
 		fail_msg("recorder: fallocate: mode %d", mode);
 	if (rec_is(fd))

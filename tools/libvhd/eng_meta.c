@@ -274,6 +274,36 @@ static int vhd_eng_grow(struct vhd_eng *eng, unsigned int blocks)
 	return 0;
 }
 
+static void vhd_eng_released(struct vhd_io *io, int error)
+{
+	struct vhd_eng *eng = vhd_of(io, struct vhd_eng, release_io);
+	struct vhd_eng_wait *wait = io->priv;
+
+	(void)error;
+	eng->releasing = false;
+	vhd_eng_queue_run(eng, &eng->space_queue, 0);
+	wait->fn(wait, 0);
+}
+
+bool vhd_eng_release(struct vhd_eng *eng, struct vhd_eng_wait *wait)
+{
+	if (eng->releasing || eng->reserved <= eng->next_block)
+		return false;
+	eng->releasing = true;
+	eng->release_io = (struct vhd_io) {
+		.op = VHD_IO_PUNCH,
+		.fd = vhd_eng_leaf(eng)->fd,
+		.len = eng->reserved - eng->next_free,
+		.off = eng->next_free,
+		.done = vhd_eng_released,
+		.priv = wait,
+	};
+	eng->reserved = 0;
+	eng->streamed = 0;
+	vhd_io_submit(eng, &eng->release_io);
+	return true;
+}
+
 int vhd_eng_space(struct vhd_eng *eng, unsigned int blocks, bool *ready)
 {
 	const struct vhd_image *leaf = vhd_eng_leaf(eng);
@@ -282,8 +312,8 @@ int vhd_eng_space(struct vhd_eng *eng, unsigned int blocks, bool *ready)
 			vhd_block_bytes(leaf);
 	uint64_t step;
 
-	*ready = need <= eng->space_end;
-	if (*ready || eng->growing)
+	*ready = need <= eng->space_end && !eng->releasing;
+	if (*ready || eng->growing || eng->releasing)
 		return 0;
 	if (need + VHD_FOOTER_SIZE > VHD_FILE_MAX) {
 		return vhd_msg(&leaf->ctx, -EFBIG,

@@ -17,6 +17,8 @@
 #define VHD_ENG_BITMAPS	4096
 /* Blocks by which the file grows. */
 #define VHD_ENG_STEP	128
+/* Most bytes the file system finds places for ahead of a stream. */
+#define VHD_ENG_AHEAD	(64ULL << 20)
 /* Most blocks that one operation deals with at a time. */
 #define VHD_ENG_SEGS	512
 /* What is copied from parents to the leaf at a time. */
@@ -150,6 +152,10 @@ struct vhd_eng_fill {
  * @next_free: where the space before it begins that is nobody's
  * @space_end: end of the space for blocks; the footer's place
  * @new_end: the same after the growth that is under way
+ * @streamed: bytes of blocks allocated in order up to now
+ * @reserved: how far the file system was asked to find places
+ * @release_io: hole in the space between the last block and there
+ * @releasing: in flight
  * @grow_io: write of the footer
  * @grow_wait: fdatasync after it
  * @growing: growth is under way
@@ -195,6 +201,10 @@ struct vhd_eng {
 	uint64_t next_free;
 	uint64_t space_end;
 	uint64_t new_end;
+	uint64_t streamed;
+	uint64_t reserved;
+	struct vhd_io release_io;
+	bool releasing;
 	struct vhd_io grow_io;
 	struct vhd_eng_wait grow_wait;
 	bool growing;
@@ -233,7 +243,8 @@ struct vhd_eng {
  * @bitmap: pinned, if needed
  * @bat_wait: for the BAT entry
  * @bitmap_wait: for the bitmap
- * @io: hole punch, or a hint to the file system
+ * @io: write, hole punch, or: find places for what follows
+ * @start_io: write back what came before
  * @op: the operation
  */
 struct vhd_eng_seg {
@@ -247,6 +258,7 @@ struct vhd_eng_seg {
 	struct vhd_eng_wait bat_wait;
 	struct vhd_eng_wait bitmap_wait;
 	struct vhd_io io;
+	struct vhd_io start_io;
 	struct vhd_eng_op *op;
 };
 
@@ -331,6 +343,11 @@ void vhd_eng_bat_write(struct vhd_eng *eng, uint32_t block,
 		       struct vhd_eng_wait *wait);
 /* Distance of blocks that follow one another. */
 uint64_t vhd_eng_stride(const struct vhd_image *leaf);
+/*
+ * Give back what is reserved ahead of a stream; no block is allocated until
+ * that is done. False: there is nothing, @wait is not called.
+ */
+bool vhd_eng_release(struct vhd_eng *eng, struct vhd_eng_wait *wait);
 /* Is there room for @blocks? If not, start to make it. 0 or -errno. */
 int vhd_eng_space(struct vhd_eng *eng, unsigned int blocks, bool *ready);
 

@@ -17,6 +17,10 @@
  *
  *	growth		new footer at the new end, fdatasync, then use it.
  *
+ * Ahead of a stream the file system is asked to find places in that space
+ * (fallocate), never behind its end: a crash would leave what is there to the
+ * file for ever. It reads as a hole does.
+ *
  * So a BAT entry, whenever it gets to the disk, points into the file, and at
  * a hole: a bitmap of zeros, sectors of zeros. When an image is opened, all
  * behind the last block is cut off, so what a crash left of blocks that no
@@ -69,7 +73,8 @@
  * WRITE_ZEROES is a write whose data is a hole; where there is nothing but
  * zeros, nothing is done. TRIM punches a hole where the leaf has the block;
  * bits stay, so a trimmed sector reads as zeros where it was in the leaf and
- * is untouched where it was not.
+ * is untouched where it was not. A guest that gives space back gets all: what
+ * is reserved ahead of a stream goes with it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -269,6 +274,7 @@ static int vhd_eng_seg_alloc(struct vhd_eng *eng, struct vhd_eng_seg *seg)
 		      leaf->bat[seg->block - 1] != VHD_BAT_UNUSED &&
 		      (uint64_t)leaf->bat[seg->block - 1] * VHD_SECTOR +
 		      vhd_eng_stride(leaf) == pos;
+	eng->streamed = seg->stream ? eng->streamed + vhd_eng_stride(leaf) : 0;
 	vhd_set_bit(eng->bat_dirty, seg->block);
 	if (whole) {
 		vhd_set_bit(eng->fresh, seg->block);
@@ -400,29 +406,49 @@ static void vhd_eng_seg_hinted(struct vhd_io *io, int error)
 	vhd_eng_op_put(io->priv, 0);
 }
 
+static void vhd_eng_hint(struct vhd_eng_op *op, struct vhd_io *io,
+			 enum vhd_io_op what, uint64_t off, uint64_t end)
+{
+	op->pending++;
+	*io = (struct vhd_io) {
+		.op = what,
+		.fd = vhd_eng_leaf(op->eng)->fd,
+		.len = end - off,
+		.off = off,
+		.done = vhd_eng_seg_hinted,
+		.priv = op,
+	};
+	vhd_io_submit(op->eng, io);
+}
+
 /*
- * Data that comes in order will fill the block. Past the page cache, each
- * request would have its own place looked for by the file system, one after
- * the other: it gets one for the whole block. In the page cache, the disk
- * would do nothing until somebody waits for it: it begins with what came
- * before. Neither changes what is read, whatever becomes of it.
+ * Data that comes in order will go on. The file system looks for places for
+ * as much again as has come, while that is still to come: else it would do so
+ * for each request, one after the other. In the page cache, the disk would do
+ * nothing until somebody waits for it: it begins with what came before. Both
+ * are inside the space there is for blocks and change nothing of what is
+ * read, whatever becomes of them; vhd_trim() gives back what is left over.
  */
 static void vhd_eng_seg_hint(struct vhd_eng *eng, struct vhd_eng_seg *seg)
 {
 	const struct vhd_image *leaf = vhd_eng_leaf(eng);
 	uint64_t pos = (uint64_t)leaf->bat[seg->block] * VHD_SECTOR;
 	uint64_t back = 2 * vhd_eng_stride(leaf);
+	uint64_t ahead = eng->streamed;
+	uint64_t off = pos > eng->reserved ? pos : eng->reserved;
+	uint64_t end;
 
-	seg->op->pending++;
-	seg->io = (struct vhd_io) {
-		.op = eng->direct ? VHD_IO_RESERVE : VHD_IO_START,
-		.fd = leaf->fd,
-		.len = eng->direct ? vhd_block_bytes(leaf) : back,
-		.off = eng->direct ? pos : pos < back ? 0 : pos - back,
-		.done = vhd_eng_seg_hinted,
-		.priv = seg->op,
-	};
-	vhd_io_submit(eng, &seg->io);
+	if (ahead > VHD_ENG_AHEAD)
+		ahead = VHD_ENG_AHEAD;
+	end = pos + ahead < eng->space_end ? pos + ahead : eng->space_end;
+	/* Before the last half of it is begun. */
+	if (off < pos + ahead / 2 && off < end) {
+		eng->reserved = end;
+		vhd_eng_hint(seg->op, &seg->io, VHD_IO_RESERVE, off, end);
+	}
+	if (!eng->direct)
+		vhd_eng_hint(seg->op, &seg->start_io, VHD_IO_START,
+			     pos < back ? 0 : pos - back, pos);
 }
 
 static void vhd_eng_op_data(struct vhd_eng *eng, struct vhd_eng_op *op)
@@ -596,6 +622,9 @@ void vhd_eng_trim(struct vhd_eng *eng, struct vhd_req *req)
 		op->seg[i].skip = leaf->bat[op->seg[i].block] ==
 				  VHD_BAT_UNUSED;
 	op->pending = 1;
+	op->wait.fn = vhd_eng_op_waited;
+	if (vhd_eng_release(eng, &op->wait))
+		op->pending++;
 	vhd_eng_op_io(eng, op, NULL);
 	vhd_eng_op_put(op, 0);
 }

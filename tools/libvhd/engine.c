@@ -11,7 +11,7 @@
  * reserved for blocks and the batmap in the file is as it was: the bits that
  * are set stay true. At close the footer goes behind the last block and the
  * batmap is brought up to date. After a crash the next open cuts the file in
- * the same way.
+ * the same way. Both give back the disk space reserved ahead of a stream.
  */
 #include <errno.h>
 #include <fcntl.h>
