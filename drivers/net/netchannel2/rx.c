@@ -283,7 +283,11 @@ static int nc2_rx_packet(struct nc2_queue *q, const struct nc2_packet *p)
 		dev_kfree_skb_any(skb);
 	} else if (skb) {
 		skb_record_rx_queue(skb, q->id);
-		napi_gro_receive(&q->napi, skb);
+		/* What is large enough already need not be looked at for more. */
+		if (skb_is_gso(skb))
+			netif_receive_skb(skb);
+		else
+			napi_gro_receive(&q->napi, skb);
 	}
 	/* A page that cannot be copied harms the packet, not the connection. */
 	return ret == -EPROTO ? ret : 0;
