@@ -40,7 +40,7 @@ void nc2_back_fail(struct nc2_dev *nd, const char *why)
 	mutex_lock(&nd->mutex);
 	if (nd->connected) {
 		nc2_back_disconnect(nd);
-		xenbus_dev_fatal(nd->xbdev, -EPROTO, "%s", why);
+		nc2_fatal(nd->xbdev, -EPROTO, "the other end has broken the protocol: %s", why);
 	}
 	WRITE_ONCE(nd->broken, NULL);
 	mutex_unlock(&nd->mutex);
@@ -154,23 +154,23 @@ static void nc2_back_connect(struct nc2_dev *nd)
 
 	wrong = nc2_back_read(nd, &config);
 	if (wrong) {
-		xenbus_dev_fatal(xbdev, -EINVAL, "%s/%s is not possible", xbdev->otherend, wrong);
+		nc2_fatal(xbdev, -EINVAL, "%s/%s is not possible", xbdev->otherend, wrong);
 		return;
 	}
 	ret = nc2_set_config(nd, &config);
 	if (ret) {
-		xenbus_dev_fatal(xbdev, ret, "setting the number of queues to %u", config.queues);
+		nc2_fatal(xbdev, ret, "setting the number of queues to %u", config.queues);
 		return;
 	}
 	ret = nc2_back_map_all(nd, &config);
 	if (ret) {
-		xenbus_dev_fatal(xbdev, ret, "mapping the memory of %u queues", config.queues);
+		nc2_fatal(xbdev, ret, "mapping the memory of %u queues", config.queues);
 		goto undo;
 	}
 	for (i = 0; i < config.queues; i++) {
 		ret = nc2_back_bind(&nd->queue[i]);
 		if (ret) {
-			xenbus_dev_fatal(xbdev, ret, "binding the event channel of queue %u", i);
+			nc2_fatal(xbdev, ret, "binding the event channel of queue %u", i);
 			goto undo;
 		}
 	}
@@ -249,8 +249,8 @@ static void nc2_back_refuse(struct nc2_dev *nd)
 
 	if (!nc2_read_uint(nd->xbdev->otherend, "netchannel2", 0, UINT_MAX, &version))
 		return;
-	xenbus_dev_fatal(nd->xbdev, -EOPNOTSUPP,
-			 "the guest's driver of this vif does not speak netchannel2: load module netchannel2 in the guest, or remove script=vif-nc2 from its config");
+	nc2_fatal(nd->xbdev, -EOPNOTSUPP,
+		  "the guest's driver of this vif does not speak netchannel2: load module netchannel2 in the guest, or remove script=vif-nc2 from its config");
 }
 
 static void nc2_back_changed(struct xenbus_device *xbdev, enum xenbus_state state)
@@ -355,7 +355,7 @@ static int nc2_back_probe(struct xenbus_device *xbdev, const struct xenbus_devic
 		return -ENODEV;
 	ret = nc2_read_uint(xbdev->nodename, "handle", 0, UINT_MAX, &handle);
 	if (ret) {
-		xenbus_dev_fatal(xbdev, ret, "reading %s/handle", xbdev->nodename);
+		nc2_fatal(xbdev, ret, "reading %s/handle", xbdev->nodename);
 		return ret;
 	}
 	snprintf(name, sizeof(name), "vif%u.%u", xbdev->otherend_id, handle);
@@ -367,7 +367,7 @@ static int nc2_back_probe(struct xenbus_device *xbdev, const struct xenbus_devic
 	dev_set_drvdata(&xbdev->dev, nd);
 	ret = register_netdev(nd->netdev);
 	if (ret) {
-		xenbus_dev_fatal(xbdev, ret, "registering network device %s", name);
+		nc2_fatal(xbdev, ret, "registering network device %s", name);
 		goto free;
 	}
 	nc2_back_read_rate(nd);
@@ -381,7 +381,7 @@ static int nc2_back_probe(struct xenbus_device *xbdev, const struct xenbus_devic
 		goto unwatch;
 	ret = nc2_back_write(nd);
 	if (ret) {
-		xenbus_dev_fatal(xbdev, ret, "writing to %s", xbdev->nodename);
+		nc2_fatal(xbdev, ret, "writing to %s", xbdev->nodename);
 		goto unwatch;
 	}
 	schedule_delayed_work(&nd->stall_work, 0);

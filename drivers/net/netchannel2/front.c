@@ -206,30 +206,30 @@ static void nc2_front_connect(struct nc2_dev *nd)
 
 	ret = nc2_front_choose(nd, &config);
 	if (ret) {
-		xenbus_dev_fatal(xbdev, ret, "backend does not speak netchannel2 version %d",
-				 NC2_VERSION);
+		nc2_fatal(xbdev, ret, "backend does not speak netchannel2 version %d",
+			  NC2_VERSION);
 		return;
 	}
 	ret = nc2_front_alloc_all(nd, &config);
 	if (ret) {
-		xenbus_dev_fatal(xbdev, ret, "allocating memory for %u queues", config.queues);
+		nc2_fatal(xbdev, ret, "allocating memory for %u queues", config.queues);
 		goto undo;
 	}
 	for (i = 0; i < config.queues; i++) {
 		ret = nc2_front_bind(&nd->queue[i]);
 		if (ret) {
-			xenbus_dev_fatal(xbdev, ret, "allocating the event channel of queue %u", i);
+			nc2_fatal(xbdev, ret, "allocating the event channel of queue %u", i);
 			goto undo;
 		}
 	}
 	ret = nc2_set_config(nd, &config);
 	if (ret) {
-		xenbus_dev_fatal(xbdev, ret, "setting the number of queues to %u", config.queues);
+		nc2_fatal(xbdev, ret, "setting the number of queues to %u", config.queues);
 		goto undo;
 	}
 	ret = nc2_front_write(nd, &config);
 	if (ret) {
-		xenbus_dev_fatal(xbdev, ret, "writing to xenstore");
+		nc2_fatal(xbdev, ret, "writing to xenstore");
 		goto undo;
 	}
 	xenbus_switch_state(xbdev, XenbusStateInitialised);
@@ -273,7 +273,7 @@ void nc2_front_fail(struct nc2_dev *nd, const char *why)
 	mutex_lock(&nd->mutex);
 	if (nd->connected) {
 		nc2_stop(nd);
-		xenbus_dev_fatal(nd->xbdev, -EPROTO, "%s", why);
+		nc2_fatal(nd->xbdev, -EPROTO, "the other end has broken the protocol: %s", why);
 	}
 	WRITE_ONCE(nd->broken, NULL);
 	mutex_unlock(&nd->mutex);
@@ -355,7 +355,7 @@ static int nc2_front_probe(struct xenbus_device *xbdev, const struct xenbus_devi
 	nd->max.ring_order = NC2_MAX_RING_ORDER;
 	ret = nc2_front_read_mac(nd);
 	if (ret) {
-		xenbus_dev_fatal(xbdev, ret, "reading %s/mac", xbdev->nodename);
+		nc2_fatal(xbdev, ret, "reading %s/mac", xbdev->nodename);
 		goto free;
 	}
 	if (!nc2_read_uint(xbdev->otherend, "mtu", nd->netdev->min_mtu, nd->netdev->max_mtu,
@@ -364,7 +364,7 @@ static int nc2_front_probe(struct xenbus_device *xbdev, const struct xenbus_devi
 	dev_set_drvdata(&xbdev->dev, nd);
 	ret = register_netdev(nd->netdev);
 	if (ret) {
-		xenbus_dev_fatal(xbdev, ret, "registering the network device");
+		nc2_fatal(xbdev, ret, "registering the network device");
 		goto free;
 	}
 	xenbus_switch_state(xbdev, XenbusStateInitialising);

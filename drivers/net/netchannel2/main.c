@@ -16,10 +16,12 @@
  * Documentation/networking/device_drivers/netchannel2.rst.
  */
 #include <linux/cpumask.h>
+#include <linux/dev_printk.h>
 #include <linux/kstrtox.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/rtnetlink.h>
+#include <linux/stdarg.h>
 #include <linux/slab.h>
 
 #include <xen/xen.h>
@@ -84,6 +86,35 @@ int nc2_read_uint(const char *dir, const char *key, unsigned int min,
 	ret = kstrtouint(text, 10, value);
 	kfree(text);
 	return ret || *value < min || *value > max ? -EINVAL : 0;
+}
+
+/**
+ * nc2_fatal - end a connection, or the attempt to make one, and say why
+ * @xbdev: device
+ * @err: negative errno
+ * @fmt: what is wrong
+ *
+ * As xenbus_dev_fatal(), but the other end may have it happen as often as it
+ * likes: the last error is in xenstore, and not every one in the log.
+ *
+ * Context: process.
+ */
+void nc2_fatal(struct xenbus_device *xbdev, int err, const char *fmt, ...)
+{
+	char *text, *path;
+	va_list args;
+
+	va_start(args, fmt);
+	text = kvasprintf(GFP_KERNEL, fmt, args);
+	va_end(args);
+	path = kasprintf(GFP_KERNEL, "error/%s", xbdev->nodename);
+	if (text && path) {
+		dev_err_ratelimited(&xbdev->dev, "%d %s\n", err, text);
+		xenbus_printf(XBT_NIL, path, "error", "%d %s", -err, text);
+	}
+	kfree(path);
+	kfree(text);
+	xenbus_switch_state(xbdev, XenbusStateClosing);
 }
 
 /**

@@ -365,6 +365,7 @@ unsigned int nc2_max_queues(void);
 unsigned int nc2_max_staging(void);
 int nc2_read_uint(const char *dir, const char *key, unsigned int min,
 		  unsigned int max, unsigned int *value);
+__printf(3, 4) void nc2_fatal(struct xenbus_device *xbdev, int err, const char *fmt, ...);
 int nc2_set_config(struct nc2_dev *nd, const struct nc2_config *config);
 void nc2_free(struct nc2_dev *nd);
 

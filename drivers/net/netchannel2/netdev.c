@@ -181,25 +181,15 @@ static const struct net_device_ops nc2_netdev_ops = {
 #endif
 };
 
-/* The connection has to end, and why. */
-static void nc2_fail(struct nc2_dev *nd)
-{
-	const char *why = READ_ONCE(nd->broken);
-
-	if (net_ratelimit())
-		netdev_err(nd->netdev, "the other end has broken the protocol: %s\n", why);
-	if (nd->backend)
-		nc2_back_fail(nd, why);
-	else
-		nc2_front_fail(nd, why);
-}
-
 static void nc2_state_work(struct work_struct *work)
 {
 	struct nc2_dev *nd = container_of(work, struct nc2_dev, state_work);
+	const char *broken = READ_ONCE(nd->broken);
 
-	if (READ_ONCE(nd->broken))
-		nc2_fail(nd);
+	if (broken && nd->backend)
+		nc2_back_fail(nd, broken);
+	else if (broken)
+		nc2_front_fail(nd, broken);
 	else if (!nd->backend && READ_ONCE(nd->reconnect))
 		nc2_front_reconnect(nd);
 	rtnl_lock();
