@@ -99,14 +99,23 @@ void evil_back_unmap(void)
 		evil_mem_free(mem[i]);
 }
 
-static bool evil_back_asked(void)
+/* Neither connected nor about to be; a new one is about to begin. */
+static bool evil_back_let_go(void)
 {
-	return READ_ONCE(evil.peer_state) == XenbusStateInitialised;
+	switch (READ_ONCE(evil.peer_state)) {
+	case XenbusStateUnknown:
+	case XenbusStateInitialising:
+	case XenbusStateClosed:
+		return true;
+	default:
+		return false;
+	}
 }
 
-static bool evil_back_not_asked(void)
+/* It wants to be connected, or has found that it cannot be. */
+static bool evil_back_asked(void)
 {
-	return !evil_back_asked();
+	return !evil_back_let_go();
 }
 
 static bool evil_back_answered(void)
@@ -121,12 +130,16 @@ int evil_back_connect(const struct evil_defect *defect)
 	ret = evil_back_keys(defect);
 	if (ret)
 		return ret;
+	/* What it has offered, or refused, before is not for this. */
+	if (!evil_back_let_go()) {
+		xenbus_switch_state(evil.xbdev, XenbusStateClosed);
+		evil_wait(evil_back_let_go, EVIL_PATIENCE);
+	}
 	xenbus_switch_state(evil.xbdev, XenbusStateInitWait);
-	/* What it has offered before is not for this. */
-	if (evil_back_asked())
-		evil_wait(evil_back_not_asked, HZ);
 	if (!evil_wait(evil_back_asked, EVIL_PATIENCE))
-		return evil_peer_left() ? -ECONNREFUSED : -ETIMEDOUT;
+		return -ETIMEDOUT;
+	if (READ_ONCE(evil.peer_state) != XenbusStateInitialised)
+		return -ECONNREFUSED;
 	ret = evil_back_setup();
 	if (ret)
 		return ret;
