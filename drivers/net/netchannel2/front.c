@@ -301,6 +301,9 @@ static void nc2_front_changed(struct xenbus_device *xbdev, enum xenbus_state sta
 	mutex_lock(&nd->mutex);
 	switch (state) {
 	case XenbusStateInitWait:
+		/* What was offered stands: a state may be told more than once. */
+		if (xbdev->state == XenbusStateInitialised)
+			break;
 		/* What there was is with a backend that is no more. */
 		nd->reconnecting = false;
 		nc2_front_disconnect(nd);

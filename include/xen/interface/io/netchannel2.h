@@ -78,7 +78,7 @@
  * Initialising, upon which the backend goes to InitWait. A backend that comes
  * back (its module was loaded again, the guest was moved) goes to InitWait
  * whatever the frontend's state; the frontend then gives up what it had,
- * and starts again.
+ * and starts again. At Initialised, what it offers stands.
  *
  * Control page
  * ============
