@@ -127,6 +127,8 @@ static const char *nc2_back_read(struct nc2_dev *nd, struct nc2_config *config)
 	const char *front = nd->xbdev->otherend;
 	unsigned int n;
 
+	if (nc2_read_uint(front, "netchannel2", NC2_VERSION, NC2_VERSION, &n))
+		return "netchannel2";
 	if (nc2_read_uint(front, "num-queues", 1, nc2_max_queues(), &config->queues))
 		return "num-queues";
 	if (nc2_read_uint(front, "ring-page-order", 0, NC2_MAX_RING_ORDER, &config->ring_order))
