@@ -175,7 +175,7 @@ void nc2_start(struct nc2_dev *nd)
 		napi_enable(&q->napi);
 		__netif_tx_lock_bh(txq);
 		/* So that BQL does not make the other end sleep in between. */
-		netdev_queue_set_dql_min_limit(txq, q->tx_staging.area.size / 2);
+		netdev_queue_set_dql_min_limit(txq, q->tx_staging.area.size / 4 * 3);
 		nc2_queue_hello(q);
 		q->live = true;
 		__netif_tx_unlock_bh(txq);
