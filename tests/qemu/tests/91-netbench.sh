@@ -144,7 +144,8 @@ udp()	# N DRIVER
 }
 
 # ---------------------------------------------------------------------------
-# Operations: a fixed amount of work under the trace, which itself costs.
+# Operations: starting programs, in dom0 and in the guest, takes many of them. So
+# each is done twice, and more is what the difference is of.
 
 traced()	# COMMAND...: what it cost in all, in $ops
 {
@@ -159,32 +160,61 @@ traced()	# COMMAND...: what it cost in all, in $ops
 	rm -f "$state/trace"
 }
 
-tcp_out()	{ guest_must g1 100 "iperf3 -c 10.0.$1.1 -n 48M >/dev/null"; }
-tcp_in()	{ guest_must g1 100 "iperf3 -c 10.0.$1.1 -R -n 48M >/dev/null"; }
-pktgen_out()	{ guest_must g1 100 'echo start >/proc/net/pktgen/pgctrl'; }
-pktgen_in()	{ echo start >/proc/net/pktgen/pgctrl; }
+tcp_out()	{ guest_must g1 100 "iperf3 -c 10.0.$1.1 -n $2M >/dev/null"; }
+tcp_in()	{ guest_must g1 100 "iperf3 -c 10.0.$1.1 -R -n $2M >/dev/null"; }
+pktgen_out()
+{
+	guest_must g1 100 "$pktgen_setup; pktgen_setup eth$1 $2; echo start >/proc/net/pktgen/pgctrl"
+}
+pktgen_in()
+{
+	pktgen_setup "vif$id.$1" "$2"
+	echo start >/proc/net/pktgen/pgctrl
+}
+
+# What the second has more than the first, "NAME=VALUE..." each.
+more()
+{
+	awk -v first="$1" -v second="$2" 'BEGIN {
+		split(first, a, " "); n = split(second, b, " ")
+		for (i = 1; i <= n; i++) {
+			split(a[i], x, "="); split(b[i], y, "=")
+			printf "%s=%d%s", y[1], y[2] - x[2], i < n ? " " : "\n"
+		}
+	}'
+}
 
 # The sender's netdev counts a GSO packet as one; the receiver's bytes tell how
 # many of an MTU of 1500 that is: 1514 with the Ethernet header.
+counted()	# WHAT N AMOUNT PACKETS BYTES: operations and packets, in $ops
+{
+	local packets bytes
+	read -r packets <"$4"
+	read -r bytes <"$5"
+	traced "$1" "$2" "$3"
+	packets=$(($(<"$4") - packets)) bytes=$(($(<"$5") - bytes))
+	ops="$ops mtu=$((bytes / 1514)) gso=$packets"
+}
+
 operations()	# N DRIVER
 {
-	local what d=/sys/class/net/vif$id.$1/statistics packets bytes
+	local what less d=/sys/class/net/vif$id.$1/statistics
 	for what in tcp_out tcp_in; do
 		local p=rx_packets b=rx_bytes
 		[ $what = tcp_out ] || p=tx_packets b=tx_bytes
-		read -r packets <$d/$p
-		read -r bytes <$d/$b
-		traced $what "$1"
-		packets=$(($(<$d/$p) - packets)) bytes=$(($(<$d/$b) - bytes))
-		result netops "$2" ${what/_/-} "$ops mtu=$((bytes / 1514)) gso=$packets"
+		counted $what "$1" 16 "$d/$p" "$d/$b"
+		less=$ops
+		counted $what "$1" 112 "$d/$p" "$d/$b"
+		result netops "$2" ${what/_/-} "$(more "$less" "$ops")"
 	done
 	must tc filter add dev "vif$id.$1" $drop
-	guest_must g1 20 "tc filter add dev eth$1 $drop; $pktgen_setup; pktgen_setup eth$1 20000"
-	traced pktgen_out
-	result netops "$2" pktgen-out "$ops packets=20000"
-	pktgen_setup "vif$id.$1" 20000
-	traced pktgen_in
-	result netops "$2" pktgen-in "$ops packets=20000"
+	guest_must g1 20 "tc filter add dev eth$1 $drop"
+	for what in pktgen_out pktgen_in; do
+		traced $what "$1" 10000
+		less="$ops packets=10000"
+		traced $what "$1" 40000
+		result netops "$2" ${what/_/-} "$(more "$less" "$ops packets=40000")"
+	done
 	must tc filter del dev "vif$id.$1" ingress
 	guest_must g1 20 "tc filter del dev eth$1 ingress"
 }
