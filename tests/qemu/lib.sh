@@ -420,6 +420,19 @@ nc2_guest()
 	guest_net "$name" eth0 "${addr[@]}"
 }
 
+# nc2_attach GUEST VIF: a vif for a guest that runs; xl wants words there. It must
+# be netchannel2's.
+nc2_attach()
+{
+	local words before after
+	IFS=, read -ra words <<<"$2"
+	before=$(net_vifs) || :
+	must timeout $((60 * patience)) xl network-attach "$1" "${words[@]}"
+	after=$(net_vifs | grep -vxF "$before")
+	ethtool -i "$after" | grep -qx 'driver: netchannel2' ||
+		fail "$after is not netchannel2's: $(ethtool -i "$after")"
+}
+
 # nc2_stat DEV PATTERN: sum of dom0's statistics of a netdev that fit.
 nc2_stat()
 {

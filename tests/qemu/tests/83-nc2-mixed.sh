@@ -41,7 +41,7 @@ step "one guest with both, netchannel2 first"
 both g1 netchannel2 xen-netfront pvh
 
 step "a vif comes later, and goes"
-must xl network-attach g1 "$(nc2_vif 3)"
+nc2_attach g1 "$(nc2_vif 3)"
 guest_must g1 60 'i=0; until grep -q 00:16:3e:00:00:03 /sys/class/net/eth*/address; do
 	i=$((i + 1)); [ $i -lt 100 ] || exit 1; sleep 0.1; done'
 xl network-list g1
@@ -68,7 +68,7 @@ step "guest to guest over Open vSwitch"
 must ovs-vsctl add-br ovsbr0
 must ip addr add 10.0.4.1/24 dev ovsbr0
 must ip link set ovsbr0 up
-must xl network-attach g1 'mac=00:16:3e:00:00:04,bridge=ovsbr0,script=vif-nc2-openvswitch'
+nc2_attach g1 'mac=00:16:3e:00:00:04,bridge=ovsbr0,script=vif-nc2-openvswitch'
 guest_must g1 60 'i=0; until d=$(grep -l 00:16:3e:00:00:04 /sys/class/net/*/address); do
 	i=$((i + 1)); [ $i -lt 100 ] || exit 1; sleep 0.1; done
 	d=${d%/address}; ip link set ${d##*/} name ovs'

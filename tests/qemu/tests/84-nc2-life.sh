@@ -11,19 +11,6 @@ bed_udev
 nc2_up
 net_serve dom0
 
-# What a connection takes in dom0: channels, threads, mapped grants.
-resources()
-{
-	echo "evtchn=$(grep -c 'xen-dyn' /proc/interrupts) threads=$(pgrep -c . -x -P 2 2>/dev/null || ps -e | wc -l)"
-}
-
-# Pages that dom0 has mapped of others, as Xen knows.
-mapped()
-{
-	xl debug-keys g
-	xl dmesg -c | grep -c 'rd=' || :
-}
-
 free_kib()
 {
 	sync
@@ -43,7 +30,7 @@ load g1
 
 step "$attaches times attach and detach under traffic"
 for i in $(seq $attaches); do
-	must timeout $((60 * patience)) xl network-attach g1 "$(nc2_vif 2)"
+	nc2_attach g1 "$(nc2_vif 2)"
 	wait_for 20 grep -q "vif$(guest_id g1).1-q" /proc/interrupts ||
 		fail "turn $i: not connected: $(xenstore-ls "/local/domain/0/backend/vif/$(guest_id g1)/1")"
 	guest_must g1 60 'd=$(grep -l 00:16:3e:00:00:02 /sys/class/net/*/address); d=${d%/address}
