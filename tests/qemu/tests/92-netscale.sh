@@ -8,6 +8,7 @@
 drivers=(mainline)
 ! modinfo -n netchannel2 >/dev/null 2>&1 || drivers+=(netchannel2)
 net_bridge
+must modprobe netchannel2 max_queues=4
 must modprobe xen-netback max_queues=4
 iperf3 -s -D >/dev/null 3>&-
 trap 'pkill -x iperf3 || :' EXIT
@@ -19,10 +20,15 @@ queues_mainline()
 	guest_net g1 eth0 10.0.0.2/24
 }
 
+# The netdev stays.
 queues_netchannel2()
 {
-	guest_must g1 60 "modprobe netchannel2; [ -e /sys/class/net/eth0 ] || sleep 2; ethtool -L eth0 combined $1"
-	guest_net g1 eth0 10.0.0.2/24
+	guest_must g1 60 'modprobe netchannel2 max_queues=4'
+	guest_run g1 60 'ip addr show dev eth0 | grep -q 10.0.0.2' || guest_net g1 eth0 10.0.0.2/24
+	guest_must g1 60 "ethtool -L eth0 combined $1; i=0
+		until [ \$(ls -d /sys/class/net/eth0/queues/tx-* | wc -l) = $1 ] &&
+			[ \$(cat /sys/class/net/eth0/carrier) = 1 ]; do
+			i=\$((i + 1)); [ \$i -lt 200 ] || exit 1; sleep 0.1; done"
 }
 
 kbits()	# OPTION...
