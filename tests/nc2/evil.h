@@ -11,6 +11,7 @@
  *	cat cases				names, and what they do
  *	echo NAME [MILLISECONDS] >run		returns when the case is over
  *	cat report				what the other end did
+ *	echo vif-0 >/sys/bus/xen/drivers/nc2evil/unbind
  *	rmmod nc2evil				the vif is without a driver then
  *
  * run fails with EPROTO if the other end did anything but what is right: went
