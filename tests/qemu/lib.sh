@@ -466,6 +466,156 @@ net_serve()
 	fi
 }
 
+# net_load GUEST TO: verified data, both ways, until net_load_end.
+net_load()
+{
+	guest_must "$1" 30 "nettest run --to $2 --tcp --seconds 3000 --timeout 200 >/tmp/load.out 2>&1 &
+		echo \$! >/tmp/load.pid"
+}
+
+# The connection of before is still there, moves, and was never wrong.
+net_load_end()	# GUEST
+{
+	guest_must "$1" 100 'p=$(cat /tmp/load.pid); kill -INT $p
+		while kill -0 $p 2>/dev/null; do sleep 0.2; done
+		cat /tmp/load.out; grep -q "^nettest: ok" /tmp/load.out'
+}
+
+# at WHERE SECONDS COMMAND: dom0 or a guest; must succeed. Prints its output.
+at()
+{
+	local out rc=0
+	if [ "$1" = dom0 ]; then
+		out=$(timeout $(($2 * patience)) sh -c "$3" 2>&1 3>&-) || rc=$?
+		[ -z "$out" ] || echo "$out"
+		[ $rc -eq 0 ] || fail "dom0: status $rc of: $3"
+	else
+		guest_must "$@"
+	fi
+}
+
+# ---------------------------------------------------------------------------
+# A hostile end of a vif, see tests/nc2/evil.h
+
+evil_take()	# WHERE DEVICE [CANARY]: take the device from its driver
+{
+	at "$1" 60 "d=/opt/pvio; [ -d \$d ] || d=/run/pvio/tree\$d
+		insmod \$d/nc2/\$(uname -r)/nc2evil.ko take=$2 canary=${3:-} || exit 1
+		mountpoint -q /sys/kernel/debug || mount -t debugfs debugfs /sys/kernel/debug"
+}
+
+evil_leave()	# WHERE DEVICE: netchannel2 has it again
+{
+	local bus=/sys/bus/xen
+	[ "$1" != dom0 ] || bus=$bus-backend
+	at "$1" 60 "echo $2 >$bus/drivers/nc2evil/unbind && rmmod nc2evil && modprobe netchannel2 &&
+		{ [ -e $bus/drivers/netchannel2/$2 ] || echo $2 >$bus/drivers/netchannel2/bind; }"
+}
+
+evil_script()	# CASE [MS]: a command that runs it, and says how it went
+{
+	echo "cd /sys/kernel/debug/nc2evil && rc=0; echo $1 ${2:-} 2>/dev/null >run || rc=1
+		grep ^BAD report | head -n 10; tail -n 3 report; exit \$rc"
+}
+
+# evil_run WHERE CASE [MS]: the other end must do nothing but what is right.
+evil_run()
+{
+	step "$1: $2"
+	at "$1" $((120 + ${3:-0} / 1000)) "$(evil_script "${@:2}")"
+}
+
+# Processors are emulated by one, of which an attacker takes a share, as it may:
+# all domains have the same weight. So what others get beside an attack is held
+# against what they get beside as much work that concerns nobody.
+evil_hog()	# SECONDS
+{
+	echo "timeout $1 sh -c 'while :; do :; done' || :"
+}
+
+evil_post()	# WHERE COMMAND: do not wait
+{
+	if [ "$1" = dom0 ]; then
+		sh -c "$2" 3>&- &
+		evil_pid=$!
+	else
+		guest_post "$1" "$2"
+	fi
+}
+
+evil_wait()	# WHERE SECONDS
+{
+	if [ "$1" = dom0 ]; then
+		wait "$evil_pid"
+	else
+		guest_wait "$1" "$2"
+	fi
+}
+
+# evil_rate WHERE DEV SECONDS COMMAND: $evil_rate is the bytes per second that
+# dom0's DEV receives while the command runs.
+evil_rate()
+{
+	local from to t
+	evil_post "$1" "$4"
+	nap 1
+	read -r from <"/sys/class/net/$2/statistics/rx_bytes"
+	t=${EPOCHREALTIME/./}
+	nap "$3"
+	read -r to <"/sys/class/net/$2/statistics/rx_bytes"
+	evil_rate=$(((to - from) * 1000 / ((${EPOCHREALTIME/./} - t) / 1000)))
+	evil_wait "$1" 100 || fail "$1: status $? of: $4"
+}
+
+# evil_beside WHERE DEV SECONDS CASE: DEV receives as much as beside a busy end,
+# but for 10 %. As the machine below may have other work, that is measured in
+# turns, until the sums are good enough, or for a while.
+evil_beside()
+{
+	local i hog=0 beside=0
+	for i in 1 2 3 4 5 6 7 8; do
+		evil_rate "$1" "$2" "$3" "$(evil_hog $(($3 + 2)))"
+		hog=$((hog + evil_rate / 1000))
+		evil_rate "$1" "$2" "$3" "$(evil_script "$4" $((($3 + 2) * 1000)))"
+		beside=$((beside + evil_rate / 1000))
+		[ "$i" -lt 2 ] || [ $((beside * 100)) -lt $((hog * 90)) ] || break
+	done
+	echo "$4: $2 receives $((beside / i)) kB/s beside it, $((hog / i)) beside a busy end"
+	[ $((beside * 100)) -ge $((hog * 90)) ] || fail "$4: $2 receives less than 90 %"
+}
+
+evil_time()	# DOMAIN: ms of processors that it has used
+{
+	xl list "$1" | awk 'NR > 1 { print int($6 * 1000) }'
+}
+
+# evil_cost WHERE DOMAIN SECONDS CASE: it costs the domain at the other end less
+# than 5 % of a processor more than a busy end.
+evil_cost()
+{
+	local i j used=(0 0) t
+	local command=("$(evil_hog "$3")" "$(evil_script "$4" $(($3 * 1000)))")
+	for i in 1 2 3 4; do
+		for j in 0 1; do
+			t=$(evil_time "$2")
+			evil_post "$1" "${command[j]}"
+			evil_wait "$1" 200 || fail "$1: status $? of: ${command[j]}"
+			used[j]=$((used[j] + $(evil_time "$2") - t))
+		done
+		[ $((used[1] - used[0])) -ge $(($3 * 50 * i)) ] || break
+	done
+	echo "$4: domain $2 uses $((used[1] / i)) ms in $3 s of it, $((used[0] / i)) else"
+	[ $((used[1] - used[0])) -lt $(($3 * 50 * i)) ] || fail "$4: costs domain $2 5 % or more"
+}
+
+# Pages that are free once what could be is.
+free_kib()
+{
+	sync
+	echo 3 >/proc/sys/vm/drop_caches
+	awk '/^MemFree/ { print $2 }' /proc/meminfo
+}
+
 # ---------------------------------------------------------------------------
 # Taps
 

@@ -11,22 +11,11 @@ bed_udev
 nc2_up
 net_serve dom0
 
-free_kib()
-{
-	sync
-	echo 3 >/proc/sys/vm/drop_caches
-	awk '/^MemFree/ { print $2 }' /proc/meminfo
-}
-
 base_evtchn=$(grep -c 'vif[0-9]*\.[0-9]*-q' /proc/interrupts || :)
 [ "$base_evtchn" -eq 0 ] || fail "interrupts of vifs before there is one"
 
 nc2_guest g1 10.0.0.2/24 -- type=pvh vif="$(nc2_vif 1)"
-load()	# GUEST: traffic until it is killed
-{
-	guest_must "$1" 30 'nettest run --to 10.0.0.1 --tcp --seconds 3000 --timeout 100 >/tmp/load.out 2>&1 & echo $! >/tmp/load.pid'
-}
-load g1
+net_load g1 10.0.0.1
 
 step "$attaches times attach and detach under traffic"
 for i in $(seq $attaches); do
@@ -52,18 +41,17 @@ guest_net g1 eth0 10.0.0.2/24
 net_verify g1 10.0.0.1 --tcp --count 10
 
 step "dom0's module is loaded anew under load; the connection lives"
-load g1
+net_load g1 10.0.0.1
 sleep 2
 must modprobe -r netchannel2
 [ -z "$(net_vifs)" ] || fail "vifs without a driver: $(net_vifs)"
 must modprobe netchannel2
 wait_for 30 test -e "/sys/class/net/xenbr0/brif/vif$(guest_id g1).0" || fail "the vif is not on the bridge again"
 sleep 5
-guest_must g1 60 'kill -INT $(cat /tmp/load.pid); while kill -0 $(cat /tmp/load.pid) 2>/dev/null; do sleep 0.2; done
-	cat /tmp/load.out; grep -q "^nettest: ok" /tmp/load.out'
+net_load_end g1
 
 step "reboot"
-load g1
+net_load g1 10.0.0.1
 before=$(guest_id g1)
 guest_must g1 30 'setsid sh -c "sleep 1; /run/pvio/busybox reboot -f" >/dev/null 2>&1 &'
 guest_is_new() { [ "$(guest_id g1)" -ne "$before" ]; }
@@ -77,7 +65,7 @@ guest_destroy g1
 step "$kills guests killed under load"
 for i in $(seq $kills); do
 	nc2_guest g1 10.0.0.2/24 -- type="$([ $((i % 2)) -eq 0 ] && echo pv || echo pvh)" vif="$(nc2_vif 1)"
-	load g1
+	net_load g1 10.0.0.1
 	sleep 1
 	guest_destroy g1
 	wait_for 20 net_vifs_gone || fail "turn $i: left: $(net_vifs)"

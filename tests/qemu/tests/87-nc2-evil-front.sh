@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# netchannel2: a hostile frontend harms nobody but itself: not dom0, and no other guest's vif.
+# timeout: 3600
+# kernels: 6.1
+
+ms=1000 window=4 stall=6000
+[ -z "${note_long:-}" ] || ms=20000 window=10 stall=40000
+canary=pvio-canary-of-dom0
+
+# What dom0 had in its memory must not come to a guest.
+yes $canary | head -c 100000000 >/dev/shm/canary || :
+rm /dev/shm/canary
+
+nc2_up
+net_serve dom0
+nc2_guest g2 10.0.0.3/24 -- vif="$(nc2_vif 2)"
+vif2=vif$(guest_id g2).0
+irqs() { grep -c 'vif.*-q' /proc/interrupts; }
+irqs_before=$(irqs)
+devs_before=$(net_vifs)
+free_before=$(free_kib)
+
+guest_config g1 vif="$(nc2_vif 1)"
+guest_boot g1
+id=$(guest_id g1)
+back=/local/domain/0/backend/vif/$id/0
+error=/local/domain/0/error/backend/vif/$id/0
+must ip neigh replace 10.0.0.2 lladdr 00:16:3e:00:00:01 dev xenbr0 nud permanent
+
+# An ordinary frontend after a hostile one.
+honest()
+{
+	evil_leave g1 vif-0
+	guest_net g1 eth0 10.0.0.2/24
+	net_verify g1 10.0.0.1 --tcp --count 3
+	evil_take g1 vif-0 $canary
+}
+
+log_lines() { dmesg | grep -c "vif-$id-0" || :; }
+
+# attack WANT CASE [MS]: an error in xenstore (ends), none (goes-on), or either.
+attack()
+{
+	local has from lines
+	xenstore-rm "$error" 2>/dev/null || :
+	from=$SECONDS lines=$(log_lines)
+	evil_run g1 "${@:2}"
+	lines=$(($(log_lines) - lines))
+	[ $lines -le $((20 + 3 * (SECONDS - from))) ] || fail "$2: $lines lines in the log of dom0"
+	has=$(xenstore-read "$error/error" 2>/dev/null) || has=
+	case $1 in
+	ends)	[ -n "$has" ] || fail "$2: no error in xenstore" ;;
+	goes-on) [ -z "$has" ] || fail "$2: error in xenstore: $has" ;;
+	esac
+	case $(xenstore-read "$back/state") in
+	2 | 4)	;;
+	*)	fail "$2: state of the backend: $(xenstore-ls "$back")" ;;
+	esac
+	[ "$(irqs)" -le $((irqs_before + 1)) ] || fail "$2: interrupts: $(grep vif /proc/interrupts)"
+	[ -z "${note_long:-}" ] || honest
+}
+
+evil_take g1 vif-0 $canary
+guest_must g1 30 'cut -f1 /sys/kernel/debug/nc2evil/cases'
+attack goes-on honest 500
+attack either a1-messages $ms
+attack goes-on a1-contents $ms
+attack either a1-counters $ms
+honest
+for c in a2-finish a2-types a2-headers a2-settings a2-hash-map a3-counters; do
+	attack ends $c
+done
+honest
+attack goes-on a3-endless $ms
+attack ends a5-packets
+attack goes-on a5-split
+attack either a6-refs
+attack either a6-revoked
+attack ends a6-setup
+honest
+attack goes-on a9-storm $ms
+attack goes-on a10-watches $ms
+for c in a11-closing a11-states a11-half a11-reconnect; do
+	attack either $c $ms
+done
+attack ends a12-keys
+honest
+
+step "a8: dom0 sends to it"
+timeout 20 sockperf tp -i 10.0.0.2 -p 9001 -m 1400 -t $((ms / 1000 + 2)) >/dev/null 2>&1 3>&- &
+attack goes-on a8-dump $ms
+wait
+
+step "a13: dom0 sends to who does not read"
+free=$(free_kib)
+timeout 60 sockperf tp -i 10.0.0.2 -p 9001 -m 1400 -t $((2 * stall / 1000)) >/dev/null 2>&1 3>&- &
+evil_post g1 "$(evil_script a13-stall $stall)"
+sleep $((stall / 1000))
+lost=$((free - $(awk '/^MemFree/ { print $2 }' /proc/meminfo)))
+[ $lost -lt 32768 ] || fail "$lost KiB of dom0 are kept for a guest that does not read"
+evil_wait g1 $((60 + 2 * stall / 1000)) || fail "a13-stall"
+wait
+
+step "what the vif of another guest gets meanwhile"
+net_load g2 10.0.0.1
+for c in a1-messages a9-storm a3-endless; do
+	evil_beside g1 "$vif2" $window $c
+done
+net_load_end g2
+step "what a storm of events costs dom0"
+evil_cost g1 0 10 a9-storm
+
+guest_post g1 "$(evil_script a1-messages 100000)"
+sleep 2
+step "the attacker is destroyed in the middle of it"
+guest_destroy g1
+vifs_as_before() { [ "$(net_vifs)" = "$devs_before" ] && [ "$(irqs)" = "$irqs_before" ]; }
+wait_for 20 vifs_as_before || fail "left: $(net_vifs) $(grep vif /proc/interrupts)"
+[ "$(xl list | awk 'NR > 1' | wc -l)" -eq 2 ] || fail "domains are left: $(xl list)"
+lost=$((free_before - $(free_kib)))
+echo "dom0 has $lost KiB less than before"
+[ $lost -lt 8192 ] || fail "dom0 has lost $lost KiB"
+net_verify g2 10.0.0.1 --tcp --count 20
+guest_destroy g2
