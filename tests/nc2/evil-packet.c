@@ -11,6 +11,8 @@
 #include "evil.h"
 
 #define EVIL_FRAME_MAX	(17 * 4096)
+/* As where: the size of the staging area, which is the frontend's choice. */
+#define EVIL_AREA_END	0xfffffffe
 
 /* What is in a packet, as far as who looks at headers is concerned. */
 enum evil_content {
@@ -130,7 +132,7 @@ static const struct evil_shape evil_shapes[] = {
 	{ "staged of 65536 bytes", GOES_ON, STAGED, PLAIN, 65536 },
 	{ "staged of 65537 bytes", ENDS, STAGED, PLAIN, 100, .lie = 65537 },
 	{ "staged of 2^32 - 1 bytes", ENDS, STAGED, PLAIN, 100, .lie = 0xffffffff },
-	{ "staged at the end", ENDS, STAGED, PLAIN, 100, .where = EVIL_STAGING * 4096 },
+	{ "staged at the end", ENDS, STAGED, PLAIN, 100, .where = EVIL_AREA_END },
 	{ "staged at 2^31", ENDS, STAGED, PLAIN, 100, .where = 0x80000000 },
 	{ "staged at 2^32 - 1", ENDS, STAGED, PLAIN, 100, .where = 0xffffffff },
 	{ "17 fragments of a byte", GOES_ON, COPY, PLAIN, 17, .frag = 1, .frags = 17 },
@@ -213,7 +215,7 @@ static void evil_put_staged(const struct evil_shape *s)
 	nc2_area_write(&evil.tx_staging.area, m.offset, evil_buffer, s->len);
 	evil.area_prod += s->len;
 	if (s->where)
-		m.offset = s->where;
+		m.offset = s->where == EVIL_AREA_END ? evil.tx_staging.area.size : s->where;
 	evil_put(&m, sizeof(m), NULL, 0);
 }
 
