@@ -84,7 +84,8 @@ for c in a11-closing a11-states a11-half a11-reconnect; do
 	attack either $c $ms
 done
 attack ends a12-keys
-guest_post g1 "nettest run --to 10.0.0.1 --udp --count 100000 --timeout 5"
+guest_post g1 "ip neigh replace 10.0.0.1 lladdr 00:16:3e:00:00:0f dev eth0 nud permanent
+	timeout 20 sockperf tp -i 10.0.0.1 -p 9001 -m 1400 -t $((6 * ms / 1000)); ip neigh del 10.0.0.1 dev eth0"
 attack goes-on a13-stall $((3 * ms))
 guest_wait g1 60 || :
 
