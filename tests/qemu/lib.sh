@@ -469,7 +469,7 @@ net_serve()
 # net_load GUEST TO: verified data, both ways, until net_load_end.
 net_load()
 {
-	guest_must "$1" 30 "nettest run --to $2 --tcp --seconds 3000 --timeout 200 >/tmp/load.out 2>&1 &
+	guest_must "$1" 30 "nettest run --to $2 --tcp --seconds 3000 --timeout 200 ${*:3} >/tmp/load.out 2>&1 &
 		echo \$! >/tmp/load.pid"
 }
 
