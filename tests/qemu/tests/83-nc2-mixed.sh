@@ -14,12 +14,13 @@ driver_is()	# GUEST DEV DRIVER
 		fail "guest $1: $2 is not $3's: $(guest_run "$1" 30 "ethtool -i $2")"
 }
 
-# The netdev of a vif is found by its MAC, whatever the order.
+# The netdev of a vif is found by its MAC, whatever the order. Without the softdep
+# that would have netchannel2 come first.
 both()	# GUEST: has one vif of each, loaded in the order of $2 and $3
 {
 	guest_config "$1" type="$4" vif="$(nc2_vif 1);$main2"
 	guest_boot "$1"
-	guest_must "$1" 60 "modprobe $2 && sleep 1 && modprobe $3 && sleep 2
+	guest_must "$1" 60 "modprobe -C /dev/null $2 && sleep 1 && modprobe -C /dev/null $3 && sleep 2
 		for d in /sys/class/net/eth*; do d=\${d##*/}
 			case \$(cat /sys/class/net/\$d/address) in
 			*:01) ip link set \$d name nc2 ;; *:0b) ip link set \$d name main ;; esac
@@ -89,7 +90,7 @@ step "a guest without our module is told, and the vif can be detached"
 guest_config g1 vif="$(nc2_vif 1)"
 guest_boot g1
 path=/local/domain/0/backend/vif/$(guest_id g1)/0
-guest_must g1 60 'modprobe xen-netfront'
+guest_must g1 60 'modprobe -C /dev/null xen-netfront'
 told() { xenstore-read "/local/domain/0/error/backend/vif/$(guest_id g1)/0/error" | grep -q 'load module netchannel2 in the guest'; }
 wait_for 20 told || fail "no error in xenstore: $(xenstore-ls -f /local/domain/0/error)"
 dmesg | grep -q 'load module netchannel2 in the guest' || fail "dom0's log does not say it"
