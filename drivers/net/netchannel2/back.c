@@ -315,6 +315,12 @@ static int nc2_back_write(struct nc2_dev *nd)
 		{ "max-staging-pages", nc2_max_staging() },
 		{ "feature-extensions", NC2_EXTENSIONS },
 		{ "feature-netchannel2", NC2_VERSION },
+		/*
+		 * Without it xen-netfront stops in the middle, and keeps the
+		 * guest's boot waiting for minutes; so it comes as far as being
+		 * told, see nc2_back_refuse().
+		 */
+		{ "feature-rx-copy", 1 },
 	};
 	unsigned int i;
 	int ret = 0;

@@ -45,6 +45,8 @@
  * max-ring-page-order	0 to 4: log2 of the pages of one message ring.
  * max-staging-pages	Pages of all staging areas of the vif together that
  *			the backend is willing to map; 0: none.
+ * feature-rx-copy	"1", for frontends of netif.h: they go on to Connected,
+ *			and are refused then.
  * feature-extensions	Decimal number, bits NC2_EXT_*: messages from 32 on,
  *			and their options, that the backend understands.
  *
