@@ -4,7 +4,7 @@
 # timeout: 3600
 # kernels: 6.1
 
-attaches=10 kills=4
+attaches=6 kills=3
 [ -z "${note_long:-}" ] || attaches=100 kills=20
 
 bed_udev
@@ -15,7 +15,7 @@ base_evtchn=$(grep -c 'vif[0-9]*\.[0-9]*-q' /proc/interrupts || :)
 [ "$base_evtchn" -eq 0 ] || fail "interrupts of vifs before there is one"
 
 nc2_guest g1 10.0.0.2/24 -- type=pvh vif="$(nc2_vif 1)"
-net_load g1 10.0.0.1 --rate 200
+net_load g1 10.0.0.1 --rate 20
 
 step "$attaches times attach and detach under traffic"
 for i in $(seq $attaches); do
@@ -41,7 +41,7 @@ guest_net g1 eth0 10.0.0.2/24
 net_verify g1 10.0.0.1 --tcp --count 10
 
 step "dom0's module is loaded anew under load; the connection lives"
-net_load g1 10.0.0.1 --rate 200
+net_load g1 10.0.0.1 --rate 20
 sleep 2
 must modprobe -r netchannel2
 [ -z "$(net_vifs)" ] || fail "vifs without a driver: $(net_vifs)"
@@ -51,7 +51,7 @@ sleep 5
 net_load_end g1
 
 step "reboot"
-net_load g1 10.0.0.1 --rate 200
+net_load g1 10.0.0.1 --rate 20
 before=$(guest_id g1)
 guest_must g1 30 'setsid sh -c "sleep 1; /run/pvio/busybox reboot -f" >/dev/null 2>&1 &'
 guest_is_new() { [ "$(guest_id g1)" -ne "$before" ]; }
@@ -65,7 +65,7 @@ guest_destroy g1
 step "$kills guests killed under load"
 for i in $(seq $kills); do
 	nc2_guest g1 10.0.0.2/24 -- type="$([ $((i % 2)) -eq 0 ] && echo pv || echo pvh)" vif="$(nc2_vif 1)"
-	net_load g1 10.0.0.1 --rate 200
+	net_load g1 10.0.0.1 --rate 100
 	sleep 1
 	guest_destroy g1
 	wait_for 20 net_vifs_gone || fail "turn $i: left: $(net_vifs)"
