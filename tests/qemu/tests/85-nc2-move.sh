@@ -21,7 +21,7 @@ alive()
 
 for type in pv pvh; do
 	nc2_guest g1 10.0.0.2/24 -- type=$type memory=192 vif="$(nc2_vif 1)"
-	net_load g1 10.0.0.1 --rate 20
+	net_load g1 10.0.0.1
 	step "guest g1: pause"
 	must xl pause g1
 	sleep 2

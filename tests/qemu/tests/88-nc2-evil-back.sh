@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 # netchannel2: a hostile backend harms the guest no more than by not carrying its packets.
 # timeout: 3600
+# long: yes
 # kernels: 6.12
 
 ms=1000 window=4
