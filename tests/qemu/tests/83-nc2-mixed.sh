@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# netchannel2 beside mainline's drivers, in any order; guest to guest; who cannot speak it.
+# netchannel2 beside mainline's drivers, in any order; guest to guest.
 # timeout: 1200
 # kernels: 6.12
 
@@ -85,20 +85,4 @@ net_verify g1 10.0.4.3 --tcp --sizes 60-65535 --count 50
 net_verify g1 10.0.4.3 --udp --sizes 60-60000 --count 100 --loss 20
 net_verify g1 10.0.4.1 --tcp --count 20
 guest_destroy g2
-guest_destroy g1
-
-step "a guest without our module is told, and the vif can be detached"
-guest_config g1 vif="$(nc2_vif 1)"
-guest_boot g1
-path=/local/domain/0/backend/vif/$(guest_id g1)/0
-guest_must g1 60 'modprobe -C /dev/null xen-netfront'
-told() { xenstore-read "/local/domain/0/error/backend/vif/$(guest_id g1)/0/error" | grep -q 'load module netchannel2 in the guest'; }
-wait_for 20 told || fail "no error in xenstore: $(xenstore-ls -f /local/domain/0/error)"
-dmesg | grep -q 'load module netchannel2 in the guest' || fail "dom0's log does not say it"
-step "its module comes later, and takes the vif from xen-netfront"
-guest_must g1 60 'modprobe netchannel2'
-guest_net g1 eth0 10.0.0.2/24
-net_verify g1 10.0.0.1 --tcp --count 10
-must xl network-detach g1 0
-wait_for 20 net_vifs_gone || fail "the vif is still there"
 guest_destroy g1
