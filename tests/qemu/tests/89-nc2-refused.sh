@@ -9,7 +9,6 @@ net_serve dom0
 step "a guest without our module is told, and the vif can be detached"
 guest_config g1 vif="$(nc2_vif 1)"
 guest_boot g1
-path=/local/domain/0/backend/vif/$(guest_id g1)/0
 guest_must g1 60 'modprobe -C /dev/null xen-netfront'
 told() { xenstore-read "/local/domain/0/error/backend/vif/$(guest_id g1)/0/error" | grep -q 'load module netchannel2 in the guest'; }
 wait_for 20 told || fail "no error in xenstore: $(xenstore-ls -f /local/domain/0/error)"
