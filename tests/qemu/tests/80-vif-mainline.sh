@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # Mainline vifs, for comparison: PV and PVH guests and dom0 exchange verified data.
-# timeout: 900
+# timeout: 1800
 # kernels: 6.12
 
 net_up

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # netchannel2: verified data of PV and PVH guests with dom0, each offload off, queues.
-# timeout: 1500
+# timeout: 2700
 # kernels: 6.1
 
 nc2_up max_queues=4

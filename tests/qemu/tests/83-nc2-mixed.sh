@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # netchannel2 beside mainline's drivers, in any order; guest to guest.
-# timeout: 1200
+# timeout: 2400
 # kernels: 6.12
 
 nc2_up

@@ -4,7 +4,7 @@
 # timeout: 3600
 # kernels: 6.12
 
-turns=3
+turns=2
 [ -z "${note_long:-}" ] || turns=20
 
 nc2_up

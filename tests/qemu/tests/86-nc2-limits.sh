@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # netchannel2: rate of a vif with 4 queues, a guest that does not read.
-# timeout: 900
+# timeout: 1800
 # kernels: 6.12
 
 nc2_up max_queues=4
