@@ -22,12 +22,6 @@
 
 #include "nc2.h"
 
-static void nc2_back_disconnect(struct nc2_dev *nd)
-{
-	nc2_stop(nd);
-	nc2_free(nd);
-}
-
 /**
  * nc2_back_fail - end a connection whose frontend has broken the protocol
  * @nd: backend
@@ -39,7 +33,7 @@ void nc2_back_fail(struct nc2_dev *nd, const char *why)
 {
 	mutex_lock(&nd->mutex);
 	if (nd->connected) {
-		nc2_back_disconnect(nd);
+		nc2_disconnect(nd);
 		nc2_fatal(nd->xbdev, -EPROTO, "the other end has broken the protocol: %s", why);
 	}
 	WRITE_ONCE(nd->broken, NULL);
@@ -180,7 +174,7 @@ static void nc2_back_connect(struct nc2_dev *nd)
 	xenbus_switch_state(xbdev, XenbusStateConnected);
 	return;
 undo:
-	nc2_back_disconnect(nd);
+	nc2_disconnect(nd);
 }
 
 /* Has the hotplug script said that the network device is where it belongs? */
@@ -263,7 +257,7 @@ static void nc2_back_changed(struct xenbus_device *xbdev, enum xenbus_state stat
 	mutex_lock(&nd->mutex);
 	switch (state) {
 	case XenbusStateInitialising:
-		nc2_back_disconnect(nd);
+		nc2_disconnect(nd);
 		if (xbdev->state != XenbusStateInitWait)
 			xenbus_switch_state(xbdev, XenbusStateInitWait);
 		break;
@@ -275,12 +269,12 @@ static void nc2_back_changed(struct xenbus_device *xbdev, enum xenbus_state stat
 			nc2_back_refuse(nd);
 		break;
 	case XenbusStateClosing:
-		nc2_back_disconnect(nd);
+		nc2_disconnect(nd);
 		xenbus_switch_state(xbdev, XenbusStateClosing);
 		break;
 	case XenbusStateClosed:
 	case XenbusStateUnknown:
-		nc2_back_disconnect(nd);
+		nc2_disconnect(nd);
 		gone = state == XenbusStateUnknown || !xenbus_dev_is_online(xbdev);
 		/* One that was never connected goes on waiting. */
 		if (gone || xbdev->state != XenbusStateInitWait)
@@ -359,8 +353,6 @@ static int nc2_back_probe(struct xenbus_device *xbdev, const struct xenbus_devic
 	unsigned int handle;
 	int ret;
 
-	if (!nc2_is_ours(xbdev))
-		return -ENODEV;
 	ret = nc2_read_uint(xbdev->nodename, "handle", 0, UINT_MAX, &handle);
 	if (ret) {
 		nc2_fatal(xbdev, ret, "reading %s/handle", xbdev->nodename);
@@ -412,7 +404,7 @@ static void nc2_back_remove(struct xenbus_device *xbdev)
 	nc2_back_unwatch(&nd->hotplug_watch);
 	nc2_back_unwatch(&nd->rate_watch);
 	mutex_lock(&nd->mutex);
-	nc2_back_disconnect(nd);
+	nc2_disconnect(nd);
 	mutex_unlock(&nd->mutex);
 	nc2_netdev_free(nd);
 }

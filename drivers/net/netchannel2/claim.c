@@ -36,17 +36,11 @@ static bool nc2_script_is_ours(const char *script)
 	return !strncmp(base, NC2_SCRIPT, len) && (base[len] == '\0' || base[len] == '-');
 }
 
-/**
- * nc2_is_ours - is a vif offered over netchannel2?
- * @xbdev: device of either end
- *
- * By what is in the backend's folder, which the guest cannot write to.
- *
- * Context: process.
- *
- * Return: true if so.
+/*
+ * Is a vif offered over netchannel2? By what is in the backend's folder, which the
+ * guest cannot write to.
  */
-bool nc2_is_ours(struct xenbus_device *xbdev)
+static bool nc2_is_ours(struct xenbus_device *xbdev)
 {
 	const char *dir = xbdev->nodename;
 	char *backend = NULL, *script;

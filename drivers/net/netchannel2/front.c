@@ -190,13 +190,6 @@ static int nc2_front_choose(struct nc2_dev *nd, struct nc2_config *config)
 	return 0;
 }
 
-/* Give up a connection, if there is one, and its memory. */
-static void nc2_front_disconnect(struct nc2_dev *nd)
-{
-	nc2_stop(nd);
-	nc2_free(nd);
-}
-
 static void nc2_front_connect(struct nc2_dev *nd)
 {
 	struct xenbus_device *xbdev = nd->xbdev;
@@ -235,7 +228,7 @@ static void nc2_front_connect(struct nc2_dev *nd)
 	xenbus_switch_state(xbdev, XenbusStateInitialised);
 	return;
 undo:
-	nc2_front_disconnect(nd);
+	nc2_disconnect(nd);
 }
 
 /**
@@ -306,7 +299,7 @@ static void nc2_front_changed(struct xenbus_device *xbdev, enum xenbus_state sta
 			break;
 		/* What there was is with a backend that is no more. */
 		nd->reconnecting = false;
-		nc2_front_disconnect(nd);
+		nc2_disconnect(nd);
 		nc2_front_connect(nd);
 		break;
 	case XenbusStateConnected:
@@ -348,8 +341,6 @@ static int nc2_front_probe(struct xenbus_device *xbdev, const struct xenbus_devi
 	unsigned int mtu;
 	int ret;
 
-	if (!nc2_is_ours(xbdev))
-		return -ENODEV;
 	nd = nc2_netdev_alloc(xbdev, false, "eth%d");
 	if (!nd)
 		return -ENOMEM;
@@ -383,7 +374,7 @@ static int nc2_front_resume(struct xenbus_device *xbdev)
 
 	mutex_lock(&nd->mutex);
 	nd->reconnecting = false;
-	nc2_front_disconnect(nd);
+	nc2_disconnect(nd);
 	mutex_unlock(&nd->mutex);
 	return 0;
 }

@@ -154,6 +154,18 @@ void nc2_free(struct nc2_dev *nd)
 		nc2_queue_free(&nd->queue[i]);
 }
 
+/**
+ * nc2_disconnect - give up a connection, if there is one, and its memory
+ * @nd: device
+ *
+ * Context: process, nd->mutex.
+ */
+void nc2_disconnect(struct nc2_dev *nd)
+{
+	nc2_stop(nd);
+	nc2_free(nd);
+}
+
 static int __init nc2_init(void)
 {
 	int ret;

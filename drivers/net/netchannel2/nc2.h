@@ -353,7 +353,6 @@ struct nc2_claim {
 };
 
 extern const struct xenbus_device_id nc2_ids[];
-bool nc2_is_ours(struct xenbus_device *xbdev);
 void nc2_claim_start(struct nc2_claim *claim);
 void nc2_claim_stop(struct nc2_claim *claim);
 extern struct nc2_claim nc2_front_claim;
@@ -368,5 +367,6 @@ int nc2_read_uint(const char *dir, const char *key, unsigned int min,
 __printf(3, 4) void nc2_fatal(struct xenbus_device *xbdev, int err, const char *fmt, ...);
 int nc2_set_config(struct nc2_dev *nd, const struct nc2_config *config);
 void nc2_free(struct nc2_dev *nd);
+void nc2_disconnect(struct nc2_dev *nd);
 
 #endif /* _NC2_H */

@@ -213,7 +213,8 @@ static bool nc2_rx_segments(struct sk_buff *skb, const struct nc2_packet *p)
 /* What the other end says of checksum, segments and flow, if it is possible. */
 static bool nc2_rx_offload(struct sk_buff *skb, const struct nc2_packet *p)
 {
-	if ((p->flags & NC2_PACKET_CSUM_BLANK) || p->seg != NC2_SEG_NONE) {
+	/* Implied by segments, see nc2_check_packet(). */
+	if (p->flags & NC2_PACKET_CSUM_BLANK) {
 		skb->ip_summed = CHECKSUM_PARTIAL;
 		/* Finds the place from the headers, whatever the message says. */
 		if (skb_checksum_setup(skb, true))
