@@ -58,8 +58,8 @@ static void nc2_fuzz_bytes(void)
 }
 
 /*
- * From a byte: its high bit is for STAGED, the lower ones the number of
- * fragments. From another: bytes of the prefix. From two more: which of the
+ * From a byte: its high bit is for STAGED, or SLOT with the next, the lower ones the
+ * number of fragments. From another: bytes of the prefix. From two more: which of the
  * message's bytes is wrong, and how.
  */
 static void nc2_fuzz_message(void)
@@ -70,9 +70,11 @@ static void nc2_fuzz_message(void)
 
 	if (what & 0x80) {
 		struct nc2_msg_staged s = {
-			.hdr = { .type = NC2_MSG_STAGED, .size = sizeof(s) },
+			.hdr = { .type = what & 0x40 ? NC2_MSG_SLOT : NC2_MSG_STAGED,
+				 .size = sizeof(s) },
 			.offset = nc2_fuzz_random() %
-				  (NC2_FUZZ_STAGING_PAGES * NC2_PAGE_SIZE),
+				  (what & 0x40 ? NC2_PAIR_SLOTS :
+						 NC2_FUZZ_STAGING_PAGES * NC2_PAGE_SIZE),
 			.len = ETH_HLEN + nc2_fuzz_random() % 3000,
 			.hash_type = what % 3,
 		};
@@ -147,8 +149,8 @@ static void nc2_fuzz_read(const struct nc2_msg_hdr *hdr)
 	memset(&p, 0xa5, sizeof(p));
 	if (hdr->type == NC2_MSG_PACKET)
 		ret = nc2_read_packet(c, hdr, &p);
-	else if (hdr->type == NC2_MSG_STAGED)
-		ret = nc2_read_staged(c, hdr, pair->staging.size, &p);
+	else if (hdr->type == NC2_MSG_STAGED || hdr->type == NC2_MSG_SLOT)
+		ret = nc2_read_staged(c, hdr, pair->staging.size, NC2_PAIR_SLOTS, &p);
 	else
 		return;
 	if (ret)
@@ -158,7 +160,7 @@ static void nc2_fuzz_read(const struct nc2_msg_hdr *hdr)
 		nc2_fuzz_die(bad);
 	if (p.kind == NC2_KIND_STAGED)
 		nc2_area_read(&pair->staging, p.offset, to, p.len);
-	else
+	else if (p.kind != NC2_KIND_SLOT)
 		nc2_consumer_read(c, p.prefix_at, to, p.prefix);
 }
 

@@ -19,6 +19,7 @@
 #define STAGING		(STAGING_PAGES * NC2_PAGE_SIZE)
 
 static struct nc2_pair pair;
+static u32 slots = NC2_PAIR_SLOTS;
 
 /* A message as it is in the ring; the largest that can be said. */
 struct message {
@@ -85,6 +86,16 @@ static void message_staged(struct message *m)
 	m->size = sizeof(s);
 }
 
+static void message_slot(struct message *m)
+{
+	const u8 type = NC2_MSG_SLOT;
+	const u32 slot = NC2_PAIR_SLOTS - 1;
+
+	message_staged(m);
+	memcpy(m->bytes, &type, sizeof(type));
+	memcpy(m->bytes + offsetof(struct nc2_msg_staged, offset), &slot, sizeof(slot));
+}
+
 /* Put it into the ring as it is, lies about its size included. */
 static void place(const struct message *m, u32 start, unsigned int ring_pages)
 {
@@ -107,7 +118,7 @@ static int parse(struct nc2_packet *p, struct nc2_msg_hdr *hdr)
 		return ret ? ret : -ENODATA;
 	if (hdr->type == NC2_MSG_PACKET)
 		return nc2_read_packet(&pair.c, hdr, p);
-	return nc2_read_staged(&pair.c, hdr, pair.staging.size, p);
+	return nc2_read_staged(&pair.c, hdr, pair.staging.size, slots, p);
 }
 
 static int parse_at(const struct message *m, u32 start, struct nc2_packet *p)
@@ -232,6 +243,28 @@ static void nc2_msg_staged(void **state)
 	assert_int_equal(parse(&p, &(struct nc2_msg_hdr){ 0 }), -EPROTO);
 }
 
+static void nc2_msg_slot(void **state)
+{
+	struct nc2_packet p;
+	struct message m;
+
+	(void)state;
+	message_slot(&m);
+	assert_int_equal(parse_at(&m, (u32)-16384, &p), 0);
+	assert_int_equal(p.kind, NC2_KIND_SLOT);
+	assert_int_equal(p.len, 1514);
+	assert_int_equal(p.offset, NC2_PAIR_SLOTS - 1);
+	assert_int_equal(p.hash, 0xdeadbeef);
+	/* The size of the staging area has nothing to do with it. */
+	place(&m, 0, 1);
+	pair.staging.size = 0;
+	assert_int_equal(parse(&p, &(struct nc2_msg_hdr){ 0 }), 0);
+	/* There are no slots: no SLOT. */
+	slots = 0;
+	assert_int_equal(parse_at(&m, 0, &p), -EPROTO);
+	slots = NC2_PAIR_SLOTS;
+}
+
 /* One field of a message that is right otherwise. */
 enum base {
 	SMALL,		/* 60 bytes of prefix */
@@ -239,6 +272,8 @@ enum base {
 	MAP,		/* the same */
 	FULL,		/* 17 fragments and 256 bytes of prefix */
 	STAGED,
+	SLOT,
+	BASES,
 };
 
 #define PKT(f, n)	.name = #f, .len = (n), \
@@ -363,6 +398,20 @@ static const struct field {
 	{ STAGED, STG(len, 4), .value = 0xffffffff, .want = -EPROTO },
 	{ STAGED, STG(hash_type, 1), .value = NC2_HASH_L4 + 1, .want = -EPROTO },
 	{ STAGED, STG(hash_type, 1), .value = 0xff, .want = -EPROTO },
+	/* A slot. */
+	{ SLOT, STG(hdr.size, 2), .value = 24, .want = -EPROTO },
+	{ SLOT, STG(hdr.size, 2), .value = 40, .want = -EPROTO },
+	{ SLOT, STG(offset, 4), .value = 0, .want = 0 },
+	{ SLOT, STG(offset, 4), .value = NC2_PAIR_SLOTS, .want = -EPROTO },
+	{ SLOT, STG(offset, 4), .value = 0x80000000, .want = -EPROTO },
+	{ SLOT, STG(offset, 4), .value = 0xffffffff, .want = -EPROTO },
+	{ SLOT, STG(len, 4), .value = 13, .want = -EPROTO },
+	{ SLOT, STG(len, 4), .value = 65536, .want = 0 },
+	{ SLOT, STG(len, 4), .value = 65537, .want = -EPROTO },
+	{ SLOT, STG(len, 4), .value = 0xffffffff, .want = -EPROTO },
+	{ SLOT, STG(csum_start, 2), .value = 13, .want = -EPROTO },
+	{ SLOT, STG(mss, 2), .value = 0, .want = -EPROTO },
+	{ SLOT, STG(hash_type, 1), .value = NC2_HASH_L4 + 1, .want = -EPROTO },
 };
 
 #define NR_FIELDS	(sizeof(fields) / sizeof(fields[0]))
@@ -382,6 +431,8 @@ static void message_base(struct message *m, enum base base)
 
 	if (base == STAGED)
 		message_staged(m);
+	else if (base == SLOT)
+		message_slot(m);
 	else
 		message_packet(m, packets[base].type, packets[base].nr_frags,
 			       packets[base].prefix);
@@ -403,7 +454,7 @@ static void nc2_msg_fields(void **state)
 	int ret;
 
 	(void)state;
-	for (i = 0; i <= STAGED; i++) {
+	for (i = 0; i < BASES; i++) {
 		message_base(&m, i);
 		assert_int_equal(parse_at(&m, 0, &p), 0);
 	}
@@ -461,7 +512,7 @@ static void nc2_msg_reads_once(void **state)
 	u32 at;
 
 	(void)state;
-	for (i = 0; i < NR_FIELDS + STAGED + 1; i++) {
+	for (i = 0; i < NR_FIELDS + BASES; i++) {
 		message_base(&m, i < NR_FIELDS ? fields[i].base : i - NR_FIELDS);
 		if (i < NR_FIELDS)
 			message_set(&m, &fields[i]);
@@ -562,7 +613,7 @@ static void nc2_msg_storm(void **state)
 
 	(void)state;
 	srand(3);
-	for (i = 0; i <= STAGED; i++) {
+	for (i = 0; i < BASES; i++) {
 		message_base(&m, i);
 		place(&m, 4096 - 16, 2);
 		for (j = 0; j < 40000; j++) {
@@ -579,12 +630,12 @@ static void nc2_msg_storm(void **state)
 			if (bad)
 				fail_msg("accepted: %s", bad);
 			nc2_consumer_read(&pair.c, p.prefix_at, prefix,
-					  p.kind == NC2_KIND_STAGED ? 0 : p.prefix);
+					  p.kind >= NC2_KIND_STAGED ? 0 : p.prefix);
 		}
 	}
 	/* Else it would have shown little. */
 	assert_true(accepted > 20000);
-	print_message("# %u of %u accepted\n", accepted, 5 * 40000);
+	print_message("# %u of %u accepted\n", accepted, BASES * 40000);
 }
 
 int main(void)
@@ -593,6 +644,7 @@ int main(void)
 		cmocka_unit_test(nc2_msg_packets),
 		cmocka_unit_test(nc2_msg_largest),
 		cmocka_unit_test(nc2_msg_staged),
+		cmocka_unit_test(nc2_msg_slot),
 		cmocka_unit_test(nc2_msg_fields),
 		cmocka_unit_test(nc2_msg_small_staging),
 		cmocka_unit_test(nc2_msg_reads_once),

@@ -67,6 +67,11 @@ static const char *nc2_pair_bad_place(const struct nc2_packet *p,
 	u32 sum = p->prefix;
 	unsigned int i;
 
+	if (p->kind == NC2_KIND_SLOT) {
+		if (p->prefix)
+			return "SLOT has a prefix";
+		return p->offset >= NC2_PAIR_SLOTS ? "no such slot" : NULL;
+	}
 	if (p->kind == NC2_KIND_STAGED) {
 		if (p->prefix)
 			return "STAGED has a prefix";
@@ -93,7 +98,7 @@ static const char *nc2_pair_bad_place(const struct nc2_packet *p,
 const char *nc2_pair_bad(const struct nc2_packet *p,
 			 const struct nc2_msg_hdr *hdr, u32 staging)
 {
-	if (p->kind > NC2_KIND_STAGED)
+	if (p->kind > NC2_KIND_SLOT)
 		return "unknown kind";
 	if (p->len < ETH_HLEN || p->len > NC2_MAX_PACKET_BYTES)
 		return "len out of range";

@@ -11,6 +11,8 @@
 #include "drivers/net/netchannel2/ring.h"
 
 #define NC2_PAIR_RING_PAGES	(1 << NC2_MAX_RING_ORDER)
+/* Nothing is read from slots here; so many may be named. */
+#define NC2_PAIR_SLOTS		5
 
 struct nc2_pair {
 	struct nc2_producer p;

@@ -162,7 +162,7 @@ static bool threads_receive(const struct nc2_msg_hdr *hdr, u32 n)
 	struct nc2_packet p;
 	u32 i;
 
-	if (nc2_read_staged(&threads.pair.c, hdr, threads.pair.staging.size, &p) ||
+	if (nc2_read_staged(&threads.pair.c, hdr, threads.pair.staging.size, 0, &p) ||
 	    p.hash != n || p.len != packet_len(n))
 		return false;
 	nc2_area_read(&threads.pair.staging, p.offset, packet, p.len);

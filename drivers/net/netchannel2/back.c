@@ -44,6 +44,7 @@ void nc2_back_fail(struct nc2_dev *nd, const char *why)
 static int nc2_back_map(struct nc2_queue *q, const struct nc2_config *config,
 			grant_ref_t control, unsigned int staging)
 {
+	unsigned int slots = staging ? config->slots * NC2_SLOT_PAGES : 0;
 	unsigned int ring = 1U << config->ring_order;
 	domid_t domid = q->nd->xbdev->otherend_id;
 	grant_ref_t *refs;
@@ -53,7 +54,7 @@ static int nc2_back_map(struct nc2_queue *q, const struct nc2_config *config,
 	if (ret)
 		return ret;
 	refs = kmemdup(q->control.area.page[0] + NC2_CONTROL_REFS_OFFSET,
-		       2 * (ring + staging) * sizeof(*refs), GFP_KERNEL);
+		       (2 * (ring + staging) + slots) * sizeof(*refs), GFP_KERNEL);
 	if (!refs)
 		return -ENOMEM;
 	ret = nc2_mem_map(&q->rx_mem, domid, refs, ring, true);
@@ -63,6 +64,9 @@ static int nc2_back_map(struct nc2_queue *q, const struct nc2_config *config,
 		ret = nc2_mem_map(&q->rx_staging, domid, refs + 2 * ring, staging, true);
 	if (!ret && staging)
 		ret = nc2_mem_map(&q->tx_staging, domid, refs + 2 * ring + staging, staging,
+				  false);
+	if (!ret && slots)
+		ret = nc2_mem_map(&q->slot_mem, domid, refs + 2 * (ring + staging), slots,
 				  false);
 	kfree(refs);
 	return ret ? ret : nc2_queue_attach(q);
@@ -133,10 +137,14 @@ static const char *nc2_back_read(struct nc2_dev *nd, struct nc2_config *config)
 	if (nc2_read_uint(front, "staging-pages", 0, NC2_MAX_STAGING_PAGES, &n))
 		return "staging-pages";
 	if (n && (n < NC2_MIN_STAGING_PAGES || !is_power_of_2(n) ||
-		  2 * config->queues * n > nc2_max_staging() ||
 		  !(config->extensions & NC2_EXT_STAGING)))
 		return "staging-pages";
 	config->staging_pages = n;
+	if ((config->extensions & NC2_EXT_SLOTS) &&
+	    nc2_read_uint(front, "slots", 0, n ? NC2_MAX_SLOTS : 0, &config->slots))
+		return "slots";
+	if (config->queues * (2 * n + NC2_SLOT_PAGES * config->slots) > nc2_max_staging())
+		return "staging-pages or slots";
 	return NULL;
 }
 

@@ -35,6 +35,7 @@ static const struct {
 	NC2_STAT(small),
 	NC2_STAT(staged),
 	NC2_STAT(copied),
+	NC2_STAT(slots),
 	NC2_STAT(events),
 	NC2_STAT(stops),
 };

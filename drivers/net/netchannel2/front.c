@@ -44,13 +44,15 @@ static int nc2_front_alloc(struct nc2_queue *q, const struct nc2_config *config)
 	struct {
 		struct nc2_mem *mem;
 		unsigned int pages;
+		unsigned int order;
 		bool readonly;
 	} want[] = {
-		{ &q->tx_mem, 1U << config->ring_order, true },
-		{ &q->rx_mem, 1U << config->ring_order, false },
-		{ &q->tx_staging, config->staging_pages, true },
-		{ &q->rx_staging, config->staging_pages, false },
-		{ &q->control, 1, false },
+		{ &q->tx_mem, 1U << config->ring_order, 0, true },
+		{ &q->rx_mem, 1U << config->ring_order, 0, false },
+		{ &q->tx_staging, config->staging_pages, 0, true },
+		{ &q->rx_staging, config->staging_pages, 0, false },
+		{ &q->slot_mem, config->slots * NC2_SLOT_PAGES, ilog2(NC2_SLOT_PAGES), false },
+		{ &q->control, 1, 0, false },
 	};
 	domid_t domid = q->nd->xbdev->otherend_id;
 	unsigned int i;
@@ -60,7 +62,7 @@ static int nc2_front_alloc(struct nc2_queue *q, const struct nc2_config *config)
 	for (i = 0; i < ARRAY_SIZE(want); i++) {
 		if (!want[i].pages)
 			continue;
-		ret = nc2_mem_alloc(want[i].mem, want[i].pages);
+		ret = nc2_mem_alloc(want[i].mem, want[i].pages, want[i].order);
 		if (!ret)
 			ret = nc2_mem_grant(want[i].mem, domid, want[i].readonly);
 		if (ret)
@@ -102,6 +104,10 @@ static int nc2_front_alloc_all(struct nc2_dev *nd, struct nc2_config *config)
 			return ret;
 		/* With less, if it must be by grant copies. */
 		nc2_free(nd);
+		if (config->slots) {
+			config->slots /= 2;
+			continue;
+		}
 		config->staging_pages /= 2;
 		if (config->staging_pages < NC2_MIN_STAGING_PAGES)
 			config->staging_pages = 0;
@@ -131,6 +137,7 @@ static int nc2_front_write(struct nc2_dev *nd, const struct nc2_config *config)
 		{ "num-queues", config->queues },
 		{ "ring-page-order", config->ring_order },
 		{ "staging-pages", config->staging_pages },
+		{ "slots", config->slots },
 		{ "extensions", config->extensions },
 	};
 	struct xenbus_transaction xbt;
@@ -153,6 +160,26 @@ static int nc2_front_write(struct nc2_dev *nd, const struct nc2_config *config)
 		ret = xenbus_transaction_end(xbt, 0);
 	} while (ret == -EAGAIN);
 	return ret;
+}
+
+/* Staging areas and slots, @pages of them in all. */
+static void nc2_front_choose_staging(struct nc2_dev *nd, struct nc2_config *config,
+				     unsigned int pages)
+{
+	bool slots = (config->extensions & NC2_EXT_SLOTS) &&
+		     xenbus_read_unsigned(nd->xbdev->nodename, "trusted", 1);
+	unsigned int area;
+
+	pages /= config->queues;
+	/* With slots half of it is for them, if the areas are not too small then. */
+	area = max_t(unsigned int, pages / (slots ? 4 : 2), NC2_MIN_STAGING_PAGES);
+	if (!(config->extensions & NC2_EXT_STAGING) || 2 * area > pages)
+		return;
+	config->staging_pages = min_t(unsigned int, rounddown_pow_of_two(area),
+				      NC2_MAX_STAGING_PAGES);
+	if (slots)
+		config->slots = min_t(unsigned int, NC2_MAX_SLOTS,
+				      (pages - 2 * config->staging_pages) / NC2_SLOT_PAGES);
 }
 
 /* What both ends can do, and of it what is wanted. */
@@ -181,12 +208,7 @@ static int nc2_front_choose(struct nc2_dev *nd, struct nc2_config *config)
 	config->ring_order = min(config->ring_order, nd->want.ring_order);
 	rtnl_unlock();
 
-	staging /= 2 * config->queues;
-	if (!(config->extensions & NC2_EXT_STAGING) || staging < NC2_MIN_STAGING_PAGES)
-		config->staging_pages = 0;
-	else
-		config->staging_pages = min_t(unsigned int, rounddown_pow_of_two(staging),
-					      NC2_MAX_STAGING_PAGES);
+	nc2_front_choose_staging(nd, config, staging);
 	return 0;
 }
 

@@ -34,10 +34,10 @@ module_param_named(max_queues, nc2_queues, uint, 0644);
 MODULE_PARM_DESC(max_queues,
 		 "queues of a vif at most, 1 to 16 (default 0: as many as processors, 8 at most)");
 
-static unsigned int nc2_staging_kib = 4096;
+static unsigned int nc2_staging_kib = 8192;
 module_param_named(staging_kib, nc2_staging_kib, uint, 0644);
 MODULE_PARM_DESC(staging_kib,
-		 "KiB of staging areas of a vif at most, all queues and both directions; 0: none (default 4096)");
+		 "KiB of staging areas and slots of a vif at most, all queues together; 0: none (default 8192)");
 
 /**
  * nc2_max_queues - how many queues a vif may have here
@@ -52,14 +52,15 @@ unsigned int nc2_max_queues(void)
 }
 
 /**
- * nc2_max_staging - pages of all staging areas of a vif
+ * nc2_max_staging - pages of all staging areas and slots of a vif
  *
  * Return: number of pages.
  */
 unsigned int nc2_max_staging(void)
 {
 	return min_t(unsigned int, READ_ONCE(nc2_staging_kib) / (NC2_PAGE_SIZE / 1024),
-		     2 * NC2_MAX_QUEUES * NC2_MAX_STAGING_PAGES);
+		     NC2_MAX_QUEUES * (2 * NC2_MAX_STAGING_PAGES +
+				       NC2_SLOT_PAGES * NC2_MAX_SLOTS));
 }
 
 /**

@@ -40,26 +40,36 @@ static void nc2_mem_free_arrays(struct nc2_mem *mem)
 /**
  * nc2_mem_alloc - get pages
  * @mem: empty
- * @pages: their number, a power of two
+ * @pages: their number
+ * @order: log2 of the pages that are one compound page; it has one reference for
+ *	each of them
  *
  * Context: process.
  *
  * Return: 0, -ENOMEM and @mem is empty.
  */
-int nc2_mem_alloc(struct nc2_mem *mem, unsigned int pages)
+int nc2_mem_alloc(struct nc2_mem *mem, unsigned int pages, unsigned int order)
 {
+	gfp_t gfp = GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN;
+	struct page *page = NULL;
 	unsigned int i;
 	int ret;
 
+	if (order)
+		gfp |= __GFP_COMP | __GFP_NORETRY;
 	ret = nc2_mem_arrays(mem, pages, false);
 	for (i = 0; !ret && i < pages; i++) {
 		mem->refs[i] = INVALID_GRANT_REF;
-		mem->pages[i] = alloc_page(GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN);
-		if (!mem->pages[i]) {
+		if (i % BIT(order))
+			get_page(page++);
+		else
+			page = alloc_pages(gfp, order);
+		if (!page) {
 			ret = -ENOMEM;
 			break;
 		}
-		mem->area.page[i] = page_address(mem->pages[i]);
+		mem->pages[i] = page;
+		mem->area.page[i] = page_address(page);
 		mem->area.size += PAGE_SIZE;
 	}
 	if (ret)
@@ -120,7 +130,7 @@ static void nc2_mem_unmap(struct nc2_mem *mem)
  * @mem: empty
  * @domid: the other end
  * @refs: grant references
- * @pages: their number, a power of two
+ * @pages: their number
  * @readonly: they are only read
  *
  * Context: process.
@@ -181,7 +191,7 @@ void nc2_mem_free(struct nc2_mem *mem)
 	} else {
 		for (i = 0; i < mem->area.size / PAGE_SIZE; i++) {
 			if (mem->refs[i] == INVALID_GRANT_REF)
-				__free_page(mem->pages[i]);
+				put_page(mem->pages[i]);
 			else
 				gnttab_end_foreign_access(mem->refs[i], mem->pages[i]);
 		}

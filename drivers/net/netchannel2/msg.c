@@ -103,27 +103,31 @@ int nc2_read_packet(const struct nc2_consumer *c, const struct nc2_msg_hdr *hdr,
 }
 
 /**
- * nc2_read_staged - read and check a STAGED
+ * nc2_read_staged - read and check a STAGED or a SLOT
  * @c: consumer, at the message
  * @hdr: its header
  * @staging: bytes of the staging area, 0 if there is none
+ * @slots: number of slots, 0 if there are none
  * @p: filled, but for what other kinds have
  *
  * Context: As @c.
  * Return: 0, -EPROTO if the message breaks the rules.
  */
 int nc2_read_staged(const struct nc2_consumer *c, const struct nc2_msg_hdr *hdr,
-		    u32 staging, struct nc2_packet *p)
+		    u32 staging, u32 slots, struct nc2_packet *p)
 {
+	bool slot = hdr->type == NC2_MSG_SLOT;
 	struct nc2_msg_staged m;
 
 	if (hdr->size != sizeof(m))
 		return -EPROTO;
 	nc2_consumer_read(c, sizeof(*hdr), (u8 *)&m + sizeof(*hdr),
 			  sizeof(m) - sizeof(*hdr));
-	if (m.offset >= staging || m.len > staging || m.hash_type > NC2_HASH_L4)
+	/* A slot has room for any packet. */
+	if (m.offset >= (slot ? slots : staging) || (!slot && m.len > staging) ||
+	    m.hash_type > NC2_HASH_L4)
 		return -EPROTO;
-	p->kind = NC2_KIND_STAGED;
+	p->kind = slot ? NC2_KIND_SLOT : NC2_KIND_STAGED;
 	p->len = m.len;
 	p->flags = m.flags;
 	p->seg = m.segmentation_type;

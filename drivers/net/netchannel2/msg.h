@@ -19,11 +19,13 @@
  * @NC2_KIND_SMALL: in the message
  * @NC2_KIND_COPY: in pages of the sender, but for those in the message
  * @NC2_KIND_STAGED: in the staging area
+ * @NC2_KIND_SLOT: in a slot, which is this end's now
  */
 enum nc2_kind {
 	NC2_KIND_SMALL,
 	NC2_KIND_COPY,
 	NC2_KIND_STAGED,
+	NC2_KIND_SLOT,
 };
 
 /**
@@ -39,7 +41,7 @@ enum nc2_kind {
  * @prefix_at: where in the message its first bytes are, if any are
  * @prefix: their number
  * @hash: flow
- * @offset: NC2_KIND_STAGED: where it is
+ * @offset: NC2_KIND_STAGED: where it is; NC2_KIND_SLOT: number of the slot
  * @id: NC2_KIND_COPY: id to answer with
  * @nr_frags: NC2_KIND_COPY: used of @frag
  * @frag: fragments, each within its page and not empty
@@ -67,6 +69,6 @@ struct nc2_packet {
 int nc2_read_packet(const struct nc2_consumer *c, const struct nc2_msg_hdr *hdr,
 		    struct nc2_packet *p);
 int nc2_read_staged(const struct nc2_consumer *c, const struct nc2_msg_hdr *hdr,
-		    u32 staging, struct nc2_packet *p);
+		    u32 staging, u32 slots, struct nc2_packet *p);
 
 #endif /* _NC2_MSG_H */

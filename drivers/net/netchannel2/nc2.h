@@ -34,7 +34,7 @@
 #include "ring.h"
 
 /* Packets under way, a power of two: all that fit into the largest ring. */
-#define NC2_TX_SLOTS		2048
+#define NC2_MAX_SENT		2048
 /* PACKETs that may be unanswered in each direction. */
 #define NC2_MAX_UNFINISHED	64
 /*
@@ -68,13 +68,13 @@ struct nc2_mem {
 };
 
 /**
- * struct nc2_slot - a packet under way to the other end
+ * struct nc2_sent - a packet under way to the other end
  * @end: counter of the ring after its message (T)
  * @area_end: counter of the area after its content (T)
  * @len: bytes, as the stack counts them (T)
  * @unfinished: FINISH_PACKET has to come first (T)
  */
-struct nc2_slot {
+struct nc2_sent {
 	u32 end;
 	u32 area_end;
 	u32 len;
@@ -90,6 +90,7 @@ struct nc2_slot {
  * @small: packets in messages
  * @staged: packets in the staging area
  * @copied: packets by grant copy
+ * @slots: packets in slots
  * @events: events to the other end, of packets or of room
  * @stops: sent: times that the queue was full; received: times that the rate
  *	was used up
@@ -103,6 +104,7 @@ struct nc2_stats {
 	u64 small;
 	u64 staged;
 	u64 copied;
+	u64 slots;
 	u64 events;
 	u64 stops;
 	struct u64_stats_sync syncp;
@@ -123,6 +125,9 @@ struct nc2_stats {
  * @rx: ring that is read (N)
  * @rx_mem: pages of it (Q)
  * @rx_staging: staging area that is read (Q)
+ * @slot_mem: slots; frontend: each is one compound page (Q)
+ * @used_slots: frontend: those with packets of the stack, or not yet seen to be
+ *	without (A)
  * @page: pages that packets are copied to, in turn (N)
  * @page_at: the one in use (N)
  * @page_off: where it is free (N)
@@ -136,11 +141,12 @@ struct nc2_stats {
  * @tx: ring that is written (T)
  * @tx_mem: pages of it (Q)
  * @tx_staging: area for contents that are sent (Q)
+ * @free_slots: backend: those that can be filled (T)
  * @area_prod: bytes of @tx_staging used so far (T)
  * @area_cons: bytes of @tx_staging free again so far (T)
- * @slot: packets under way (T)
- * @slot_prod: packets so far (T)
- * @slot_cons: of them, no longer under way (T)
+ * @sent: packets under way (T)
+ * @sent_prod: packets so far (T)
+ * @sent_cons: of them, no longer under way (T)
  * @unfinished: packets that wait for FINISH_PACKET (T)
  * @peer_max_packets: bound of @unfinished (T)
  * @peer_max_frags: bound of the fragments of a packet (T)
@@ -165,6 +171,8 @@ struct nc2_queue {
 	struct nc2_consumer rx;
 	struct nc2_mem rx_mem;
 	struct nc2_mem rx_staging;
+	struct nc2_mem slot_mem;
+	unsigned long used_slots;
 	struct page *page[NC2_RX_PAGES];
 	unsigned int page_at;
 	u32 page_off;
@@ -178,11 +186,12 @@ struct nc2_queue {
 	struct nc2_producer tx ____cacheline_aligned_in_smp;
 	struct nc2_mem tx_mem;
 	struct nc2_mem tx_staging;
+	unsigned long free_slots;
 	u32 area_prod;
 	u32 area_cons;
-	struct nc2_slot *slot;
-	u32 slot_prod;
-	u32 slot_cons;
+	struct nc2_sent *sent;
+	u32 sent_prod;
+	u32 sent_cons;
 	u32 unfinished;
 	u32 peer_max_packets;
 	u32 peer_max_frags;
@@ -215,12 +224,14 @@ struct nc2_rate {
  * @queues: number of queues
  * @ring_order: log2 of the pages of a ring
  * @staging_pages: pages of one staging area, 0 or a power of two
+ * @slots: slots of one queue, 0 to NC2_MAX_SLOTS
  * @extensions: NC2_EXT_* of both ends
  */
 struct nc2_config {
 	unsigned int queues;
 	unsigned int ring_order;
 	unsigned int staging_pages;
+	unsigned int slots;
 	u32 extensions;
 };
 
@@ -287,8 +298,19 @@ struct nc2_dev {
 	struct nc2_queue queue[NC2_MAX_QUEUES];
 };
 
+/**
+ * nc2_slots - slots of a queue, at either end
+ * @q: queue
+ *
+ * Return: their number.
+ */
+static inline unsigned int nc2_slots(const struct nc2_queue *q)
+{
+	return q->slot_mem.area.size / NC2_SLOT_BYTES;
+}
+
 /* mem.c */
-int nc2_mem_alloc(struct nc2_mem *mem, unsigned int pages);
+int nc2_mem_alloc(struct nc2_mem *mem, unsigned int pages, unsigned int order);
 int nc2_mem_grant(struct nc2_mem *mem, domid_t domid, bool readonly);
 int nc2_mem_map(struct nc2_mem *mem, domid_t domid, const grant_ref_t *refs,
 		unsigned int pages, bool readonly);
@@ -311,6 +333,7 @@ int nc2_poll(struct napi_struct *napi, int budget);
 netdev_tx_t nc2_start_xmit(struct sk_buff *skb, struct net_device *dev);
 bool nc2_tx_service(struct nc2_queue *q);
 void nc2_tx_finish(struct nc2_queue *q, u32 id);
+int nc2_tx_got_slots(struct nc2_queue *q, u32 slots);
 void nc2_tx_drop_all(struct nc2_queue *q);
 void nc2_tx_notify(struct nc2_queue *q);
 void nc2_tx_go_on(struct nc2_queue *q);
@@ -359,7 +382,8 @@ extern struct nc2_claim nc2_front_claim;
 extern struct nc2_claim nc2_back_claim;
 
 /* main.c */
-#define NC2_EXTENSIONS	(NC2_EXT_FEATURES | NC2_EXT_STAGING | NC2_EXT_HASH | NC2_EXT_HASH_MAP)
+#define NC2_EXTENSIONS	(NC2_EXT_FEATURES | NC2_EXT_STAGING | NC2_EXT_HASH | \
+			 NC2_EXT_HASH_MAP | NC2_EXT_SLOTS)
 unsigned int nc2_max_queues(void);
 unsigned int nc2_max_staging(void);
 int nc2_read_uint(const char *dir, const char *key, unsigned int min,

@@ -87,7 +87,7 @@ static int nc2_queue_alloc_copy(struct nc2_queue *q)
 {
 	int ret;
 
-	ret = nc2_mem_alloc(&q->tx_staging, NC2_COPY_PAGES);
+	ret = nc2_mem_alloc(&q->tx_staging, NC2_COPY_PAGES, 0);
 	return ret ? ret : nc2_mem_grant(&q->tx_staging, q->nd->xbdev->otherend_id, true);
 }
 
@@ -112,15 +112,17 @@ int nc2_queue_attach(struct nc2_queue *q)
 		if (ret)
 			return ret;
 	}
-	q->slot = kvcalloc(NC2_TX_SLOTS, sizeof(*q->slot), GFP_KERNEL);
-	if (!q->slot)
+	q->sent = kvcalloc(NC2_MAX_SENT, sizeof(*q->sent), GFP_KERNEL);
+	if (!q->sent)
 		return -ENOMEM;
 	q->rx = (struct nc2_consumer){ .area = q->rx_mem.area, .own = own, .peer = peer };
 	q->tx = (struct nc2_producer){ .area = q->tx_mem.area, .own = own, .peer = peer };
+	q->used_slots = 0;
+	q->free_slots = q->nd->backend ? BIT(nc2_slots(q)) - 1 : 0;
 	q->area_prod = 0;
 	q->area_cons = 0;
-	q->slot_prod = 0;
-	q->slot_cons = 0;
+	q->sent_prod = 0;
+	q->sent_cons = 0;
 	q->unfinished = 0;
 	q->nr_finished = 0;
 	q->peer_max_packets = 0;
@@ -245,6 +247,7 @@ void nc2_queue_free(struct nc2_queue *q)
 
 	nc2_mem_free(&q->tx_staging);
 	nc2_mem_free(&q->rx_staging);
+	nc2_mem_free(&q->slot_mem);
 	nc2_mem_free(&q->tx_mem);
 	nc2_mem_free(&q->rx_mem);
 	nc2_mem_free(&q->control);
@@ -254,8 +257,8 @@ void nc2_queue_free(struct nc2_queue *q)
 		q->page[i] = NULL;
 	}
 	q->page_left = 0;
-	kvfree(q->slot);
-	q->slot = NULL;
+	kvfree(q->sent);
+	q->sent = NULL;
 }
 
 /**

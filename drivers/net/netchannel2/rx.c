@@ -7,6 +7,11 @@
  * pieces of large pages. What the message says of checksum and segments is held
  * against the headers (nc2_rx_offload()) before the stack sees the packet.
  *
+ * But for packets in slots, of a backend that is trusted: there only the headers
+ * are copied, and the stack gets the page itself. It has as many references as it
+ * has grants when no packet has it any more, and is given back then
+ * (nc2_tx_free_slots()), with what is sent next or when NAPI runs next.
+ *
  * NAPI takes each message for work, so that no kind of message can keep it
  * busy. The event channel is unmasked when there is nothing left, and as
  * spurious if there was nothing at all, which makes Xen's events slow down.
@@ -59,17 +64,24 @@ static bool nc2_rx_page(struct nc2_queue *q)
 	return page;
 }
 
+static struct sk_buff *nc2_rx_alloc_head(struct nc2_queue *q, u32 len)
+{
+	struct sk_buff *skb = napi_alloc_skb(&q->napi, len);
+
+	if (likely(skb))
+		__skb_put(skb, len);
+	return skb;
+}
+
 /* Memory for the packet, all its bytes to be filled; NULL if there is none. */
 static struct sk_buff *nc2_rx_alloc(struct nc2_queue *q, u32 len)
 {
 	u32 head = len <= NC2_LINEAR_BYTES ? len : NC2_HEADER_BYTES;
+	struct sk_buff *skb = nc2_rx_alloc_head(q, head);
 	u32 left, n, used;
-	struct sk_buff *skb;
 
-	skb = napi_alloc_skb(&q->napi, head);
 	if (unlikely(!skb))
 		return NULL;
-	__skb_put(skb, head);
 	for (left = len - head; left; left -= n) {
 		struct page *page;
 
@@ -86,6 +98,45 @@ static struct sk_buff *nc2_rx_alloc(struct nc2_queue *q, u32 len)
 		used = min_t(u32, ALIGN(n, L1_CACHE_BYTES), q->page_left);
 		q->page_off += used;
 		q->page_left -= used;
+	}
+	return skb;
+}
+
+/* The slot is this end's from now on; false if it was before. */
+static bool nc2_rx_take_slot(struct nc2_queue *q, unsigned int slot)
+{
+	if (test_bit(slot, &q->used_slots))
+		return false;
+	/* Until the packet has its own. */
+	get_page(q->slot_mem.pages[slot * NC2_SLOT_PAGES]);
+	/* Pairs with smp_rmb() in nc2_tx_free_slots(). */
+	smp_mb__before_atomic();
+	set_bit(slot, &q->used_slots);
+	return true;
+}
+
+static void nc2_rx_put_slot(struct nc2_queue *q, unsigned int slot)
+{
+	put_page(q->slot_mem.pages[slot * NC2_SLOT_PAGES]);
+}
+
+/* The packet in a slot: headers are copied, the rest stays where it is. */
+static struct sk_buff *nc2_rx_slot(struct nc2_queue *q, const struct nc2_packet *p)
+{
+	struct page *page = q->slot_mem.pages[p->offset * NC2_SLOT_PAGES];
+	u32 head = min_t(u32, p->len, NC2_HEADER_BYTES);
+	struct sk_buff *skb = nc2_rx_alloc_head(q, head);
+
+	if (unlikely(!skb))
+		return NULL;
+	memcpy(skb->data, page_address(page), head);
+	/* As in nc2_area_read(). */
+	barrier();
+	if (p->len > head) {
+		get_page(page);
+		skb_add_rx_frag(skb, 0, page, head, p->len - head, NC2_SLOT_BYTES);
+		/* Who needs it not to change makes a copy. */
+		skb_shinfo(skb)->flags |= SKBFL_SHARED_FRAG;
 	}
 	return skb;
 }
@@ -234,16 +285,21 @@ static bool nc2_rx_offload(struct sk_buff *skb, const struct nc2_packet *p)
 static int nc2_rx_packet(struct nc2_queue *q, const struct nc2_packet *p)
 {
 	struct net_device *dev = q->nd->netdev;
-	struct sk_buff *skb;
+	struct sk_buff *skb = NULL;
 	bool wrong = false;
 	int ret = 0;
 
 	q->unpublished += p->len;
 	if (READ_ONCE(q->nd->rate.bytes))
 		nc2_rate_take(&q->nd->rate, p->len);
-	skb = netif_running(dev) ? nc2_rx_alloc(q, p->len) : NULL;
+	if (p->kind == NC2_KIND_SLOT && !nc2_rx_take_slot(q, p->offset))
+		return -EPROTO;
+	if (netif_running(dev))
+		skb = p->kind == NC2_KIND_SLOT ? nc2_rx_slot(q, p) : nc2_rx_alloc(q, p->len);
 	if (skb) {
 		switch (p->kind) {
+		case NC2_KIND_SLOT:
+			break;
 		case NC2_KIND_SMALL:
 			nc2_consumer_read(&q->rx, p->prefix_at, skb->data, p->len);
 			break;
@@ -256,6 +312,8 @@ static int nc2_rx_packet(struct nc2_queue *q, const struct nc2_packet *p)
 			break;
 		}
 	}
+	if (p->kind == NC2_KIND_SLOT)
+		nc2_rx_put_slot(q, p->offset);
 	if (p->kind == NC2_KIND_COPY) {
 		if (q->nr_finished == NC2_MAX_UNFINISHED)
 			ret = -EPROTO;
@@ -278,6 +336,7 @@ static int nc2_rx_packet(struct nc2_queue *q, const struct nc2_packet *p)
 		q->rx_stats.small += p->kind == NC2_KIND_SMALL;
 		q->rx_stats.staged += p->kind == NC2_KIND_STAGED;
 		q->rx_stats.copied += p->kind == NC2_KIND_COPY;
+		q->rx_stats.slots += p->kind == NC2_KIND_SLOT;
 	}
 	u64_stats_update_end(&q->rx_stats.syncp);
 	if (skb && wrong) {
@@ -328,7 +387,7 @@ static int nc2_rx_set(struct nc2_queue *q, const struct nc2_msg_hdr *hdr)
 		/* Once. */
 		if (q->peer_max_packets || !value)
 			return -EPROTO;
-		nc2_rx_set_max(q, &q->peer_max_packets, min_t(u32, value, NC2_TX_SLOTS));
+		nc2_rx_set_max(q, &q->peer_max_packets, min_t(u32, value, NC2_MAX_SENT));
 		return 0;
 	case NC2_MSG_SET_MAX_FRAGMENTS:
 		if (!value)
@@ -338,6 +397,8 @@ static int nc2_rx_set(struct nc2_queue *q, const struct nc2_msg_hdr *hdr)
 	case NC2_MSG_FINISH_PACKET:
 		nc2_tx_finish(q, value);
 		return 0;
+	case NC2_MSG_FREE_SLOTS:
+		return nc2_tx_got_slots(q, value);
 	}
 	if (q->id)
 		return -EPROTO;
@@ -383,7 +444,9 @@ static int nc2_rx_message(struct nc2_queue *q, const struct nc2_msg_hdr *hdr)
 
 	switch (hdr->type) {
 	case NC2_MSG_STAGED:
-		ret = nc2_read_staged(&q->rx, hdr, q->rx_staging.area.size, &p);
+	case NC2_MSG_SLOT:
+		ret = nc2_read_staged(&q->rx, hdr, q->rx_staging.area.size,
+				      q->nd->backend ? 0 : nc2_slots(q), &p);
 		return ret ? ret : nc2_rx_packet(q, &p);
 	case NC2_MSG_PACKET:
 		ret = nc2_read_packet(&q->rx, hdr, &p);
@@ -393,6 +456,7 @@ static int nc2_rx_message(struct nc2_queue *q, const struct nc2_msg_hdr *hdr)
 	case NC2_MSG_SET_OFFLOAD:
 	case NC2_MSG_SET_FEATURES:
 	case NC2_MSG_FINISH_PACKET:
+	case NC2_MSG_FREE_SLOTS:
 		return nc2_rx_set(q, hdr);
 	case NC2_MSG_SET_HASH_MAP:
 		return nc2_rx_hash_map(q, hdr);

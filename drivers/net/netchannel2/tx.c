@@ -4,11 +4,12 @@
  *
  * Design: a packet is copied into the ring, if it is small, or into the staging
  * area, and then it is the stack's again: nothing waits for the other end.
- * What is in use of ring and area is known from struct nc2_slot, one for each
+ * What is in use of ring and area is known from struct nc2_sent, one for each
  * packet, which are freed in order when the other end's cons has passed their
  * message. If the other end has the area not mapped, its pages are granted
- * once, too; the message then names their references, and a slot is free when
- * it was answered as well.
+ * once, too; the message then names their references, and what is in use is
+ * free when it was answered as well. A backend puts large packets into slots of
+ * a frontend that has such, as far as they have come back.
  *
  * A queue is stopped while there might be no room for the largest packet, so a
  * packet that comes always fits. It asks for an event then, at half of what
@@ -25,6 +26,8 @@
 #define NC2_SMALL_BYTES		NC2_MAX_PREFIX_BYTES
 /* Where packets begin in the area. */
 #define NC2_STAGING_ALIGN	64
+/* From here on a packet may have a slot for itself. */
+#define NC2_SLOT_MIN_BYTES	(NC2_SLOT_BYTES / 2)
 #define NC2_TX_MAX_MSG		(sizeof(struct nc2_msg_packet) + NC2_SMALL_BYTES)
 
 static struct netdev_queue *nc2_txq(struct nc2_queue *q)
@@ -58,11 +61,11 @@ static bool nc2_tx_room(const struct nc2_queue *q)
 	return nc2_producer_room(&q->tx, NC2_TX_MAX_MSG + NC2_RESERVE / 2) &&
 	       q->tx_staging.area.size - (q->area_prod - q->area_cons) >=
 			NC2_MAX_PACKET_BYTES + NC2_STAGING_ALIGN &&
-	       q->slot_prod - q->slot_cons < NC2_TX_SLOTS &&
+	       q->sent_prod - q->sent_cons < NC2_MAX_SENT &&
 	       (nc2_tx_staged(q) || q->unfinished < q->peer_max_packets);
 }
 
-/* Free the slots of what the other end is through with; true if there were. */
+/* Free what the other end is through with; true if there were. */
 static bool nc2_tx_reclaim(struct nc2_queue *q)
 {
 	unsigned int packets = 0, bytes = 0;
@@ -71,15 +74,15 @@ static bool nc2_tx_reclaim(struct nc2_queue *q)
 		nc2_queue_break(q, "impossible consumer counter");
 		return false;
 	}
-	while (q->slot_cons != q->slot_prod) {
-		const struct nc2_slot *slot = &q->slot[q->slot_cons % NC2_TX_SLOTS];
+	while (q->sent_cons != q->sent_prod) {
+		const struct nc2_sent *sent = &q->sent[q->sent_cons % NC2_MAX_SENT];
 
-		if ((s32)(q->tx.cons - slot->end) < 0 || slot->unfinished)
+		if ((s32)(q->tx.cons - sent->end) < 0 || sent->unfinished)
 			break;
-		q->area_cons = slot->area_end;
-		bytes += slot->len;
+		q->area_cons = sent->area_end;
+		bytes += sent->len;
 		packets++;
-		q->slot_cons++;
+		q->sent_cons++;
 	}
 	if (packets)
 		netdev_tx_completed_queue(nc2_txq(q), packets, bytes);
@@ -114,13 +117,12 @@ void nc2_tx_go_on(struct nc2_queue *q)
 		netif_tx_wake_queue(nc2_txq(q));
 }
 
-/* Copy a packet to the area; returns where it begins. */
-static u32 nc2_tx_stage(struct nc2_queue *q, const struct sk_buff *skb)
+/* Copy a packet to an area. */
+static void nc2_tx_write(const struct nc2_area *area, u32 pos, const struct sk_buff *skb)
 {
-	u32 start = ALIGN(q->area_prod, NC2_STAGING_ALIGN), pos = start;
 	unsigned int i;
 
-	nc2_area_write(&q->tx_staging.area, pos, skb->data, skb_headlen(skb));
+	nc2_area_write(area, pos, skb->data, skb_headlen(skb));
 	pos += skb_headlen(skb);
 	for (i = 0; i < skb_shinfo(skb)->nr_frags; i++) {
 		const skb_frag_t *frag = &skb_shinfo(skb)->frags[i];
@@ -131,13 +133,35 @@ static u32 nc2_tx_stage(struct nc2_queue *q, const struct sk_buff *skb)
 				      page, off, len, done) {
 			void *from = kmap_local_page(page);
 
-			nc2_area_write(&q->tx_staging.area, pos, from + off, len);
+			nc2_area_write(area, pos, from + off, len);
 			kunmap_local(from);
 			pos += len;
 		}
 	}
-	q->area_prod = pos;
+}
+
+/* Copy a packet to the staging area; returns where it begins. */
+static u32 nc2_tx_stage(struct nc2_queue *q, const struct sk_buff *skb)
+{
+	u32 start = ALIGN(q->area_prod, NC2_STAGING_ALIGN);
+
+	nc2_tx_write(&q->tx_staging.area, start, skb);
+	q->area_prod = start + skb->len;
 	return start;
+}
+
+/* Copy a packet to a slot that is free; returns its number. */
+static u32 nc2_tx_fill_slot(struct nc2_queue *q, const struct sk_buff *skb)
+{
+	unsigned int slot = __ffs(q->free_slots);
+	const struct nc2_area area = {
+		.page = q->slot_mem.area.page + slot * NC2_SLOT_PAGES,
+		.size = NC2_SLOT_BYTES,
+	};
+
+	nc2_tx_write(&area, 0, skb);
+	q->free_slots &= ~BIT(slot);
+	return slot;
 }
 
 static u8 nc2_tx_seg(const struct sk_buff *skb)
@@ -182,9 +206,15 @@ static void nc2_tx_put_staged(struct nc2_queue *q, const struct sk_buff *skb)
 		m.hash_type = skb->l4_hash ? NC2_HASH_L4 : NC2_HASH_L3;
 		m.hash = skb->hash;
 	}
-	m.offset = nc2_tx_stage(q, skb) & (q->tx_staging.area.size - 1);
+	if (q->free_slots && skb->len >= NC2_SLOT_MIN_BYTES) {
+		m.hdr.type = NC2_MSG_SLOT;
+		m.offset = nc2_tx_fill_slot(q, skb);
+		q->tx_stats.slots++;
+	} else {
+		m.offset = nc2_tx_stage(q, skb) & (q->tx_staging.area.size - 1);
+		q->tx_stats.staged++;
+	}
 	nc2_producer_put(&q->tx, &m, sizeof(m), NULL, 0);
-	q->tx_stats.staged++;
 }
 
 static struct nc2_msg_packet nc2_tx_packet(const struct sk_buff *skb)
@@ -241,9 +271,9 @@ static void nc2_tx_put_copy(struct nc2_queue *q, const struct sk_buff *skb)
 	}
 	m.hdr.size = round_up(sizeof(m) + n * sizeof(frag[0]), 8);
 	m.type = NC2_PACKET_RECEIVER_COPY;
-	m.id = q->slot_prod % NC2_TX_SLOTS;
+	m.id = q->sent_prod % NC2_MAX_SENT;
 	nc2_producer_put(&q->tx, &m, sizeof(m), frag, n * sizeof(frag[0]));
-	q->slot[m.id].unfinished = true;
+	q->sent[m.id].unfinished = true;
 	q->unfinished++;
 	q->tx_stats.copied++;
 }
@@ -273,6 +303,30 @@ static bool nc2_tx_prepare(struct nc2_queue *q, struct sk_buff *skb)
 	}
 }
 
+/* Give slots back whose packet the stack has let go of. */
+static void nc2_tx_free_slots(struct nc2_queue *q)
+{
+	struct nc2_msg_free_slots m = {
+		.hdr = { .type = NC2_MSG_FREE_SLOTS, .size = sizeof(m) },
+	};
+	unsigned long used = READ_ONCE(q->used_slots);
+	unsigned int slot;
+
+	if (!used || !nc2_producer_room(&q->tx, sizeof(m) + NC2_RESERVE / 2))
+		return;
+	/* The packet's reference is there. Pairs with the one in nc2_rx_take_slot(). */
+	smp_rmb();
+	for_each_set_bit(slot, &used, NC2_MAX_SLOTS) {
+		/* Who had it has read it before, and it is told by a release. */
+		if (page_ref_count(q->slot_mem.pages[slot * NC2_SLOT_PAGES]) != NC2_SLOT_PAGES)
+			continue;
+		clear_bit(slot, &q->used_slots);
+		m.slots |= BIT(slot);
+	}
+	if (m.slots)
+		nc2_producer_put(&q->tx, &m, sizeof(m), NULL, 0);
+}
+
 /**
  * nc2_start_xmit - send a packet
  * @skb: packet
@@ -281,14 +335,14 @@ static bool nc2_tx_prepare(struct nc2_queue *q, struct sk_buff *skb)
  * Context: lock of the transmit queue.
  *
  * Return: NETDEV_TX_OK;
- * NETDEV_TX_BUSY, which does not happen as the queue would be stopped.
+ * NETDEV_TX_BUSY if answers have taken the room since the last packet.
  */
 netdev_tx_t nc2_start_xmit(struct sk_buff *skb, struct net_device *dev)
 {
 	struct nc2_dev *nd = netdev_priv(dev);
 	struct nc2_queue *q = &nd->queue[skb_get_queue_mapping(skb)];
 	struct netdev_queue *txq = nc2_txq(q);
-	struct nc2_slot *slot;
+	struct nc2_sent *sent;
 	u32 len = skb->len;
 	bool notify;
 
@@ -303,10 +357,12 @@ netdev_tx_t nc2_start_xmit(struct sk_buff *skb, struct net_device *dev)
 	}
 	if (unlikely(!nc2_tx_room(q))) {
 		netif_tx_stop_queue(txq);
+		nc2_tx_wait(q);
+		nc2_tx_go_on(q);
 		return NETDEV_TX_BUSY;
 	}
-	slot = &q->slot[q->slot_prod % NC2_TX_SLOTS];
-	slot->unfinished = false;
+	sent = &q->sent[q->sent_prod % NC2_MAX_SENT];
+	sent->unfinished = false;
 	skb_tx_timestamp(skb);
 	u64_stats_update_begin(&q->tx_stats.syncp);
 	if (len <= NC2_SMALL_BYTES)
@@ -318,11 +374,12 @@ netdev_tx_t nc2_start_xmit(struct sk_buff *skb, struct net_device *dev)
 	q->tx_stats.packets++;
 	q->tx_stats.bytes += len;
 	u64_stats_update_end(&q->tx_stats.syncp);
-	slot->end = q->tx.prod;
-	slot->area_end = q->area_prod;
-	slot->len = len;
-	q->slot_prod++;
+	sent->end = q->tx.prod;
+	sent->area_end = q->area_prod;
+	sent->len = len;
+	q->sent_prod++;
 	dev_consume_skb_any(skb);
+	nc2_tx_free_slots(q);
 
 	notify = __netdev_tx_sent_queue(txq, len, netdev_xmit_more());
 	if (!nc2_tx_room(q) && !(nc2_tx_reclaim(q) && nc2_tx_room(q))) {
@@ -424,12 +481,14 @@ bool nc2_tx_service(struct nc2_queue *q)
 	struct netdev_queue *txq = nc2_txq(q);
 	bool any;
 
-	if (q->slot_cons == READ_ONCE(q->slot_prod) && !q->nr_finished &&
+	if (q->sent_cons == READ_ONCE(q->sent_prod) && !q->nr_finished &&
+	    !READ_ONCE(q->used_slots) &&
 	    (q->id || (!READ_ONCE(q->nd->tell) && !READ_ONCE(q->nd->tell_map))))
 		return false;
 	__netif_tx_lock(txq, smp_processor_id());
 	any = nc2_tx_reclaim(q);
 	nc2_tx_answer(q);
+	nc2_tx_free_slots(q);
 	if (!q->id) {
 		nc2_tx_tell(q);
 		nc2_tx_tell_map(q);
@@ -456,8 +515,8 @@ void nc2_tx_finish(struct nc2_queue *q, u32 id)
 	struct netdev_queue *txq = nc2_txq(q);
 
 	__netif_tx_lock(txq, smp_processor_id());
-	if (id < NC2_TX_SLOTS && q->slot[id].unfinished) {
-		q->slot[id].unfinished = false;
+	if (id < NC2_MAX_SENT && q->sent[id].unfinished) {
+		q->sent[id].unfinished = false;
 		q->unfinished--;
 		/* It may be the last message for a while. */
 		if (netif_xmit_stopped(txq)) {
@@ -471,6 +530,30 @@ void nc2_tx_finish(struct nc2_queue *q, u32 id)
 }
 
 /**
+ * nc2_tx_got_slots - the other end has given back slots
+ * @q: queue
+ * @slots: which, as the other end says
+ *
+ * Context: NAPI.
+ *
+ * Return: 0, -EPROTO if it did not have them.
+ */
+int nc2_tx_got_slots(struct nc2_queue *q, u32 slots)
+{
+	struct netdev_queue *txq = nc2_txq(q);
+	u32 all = q->nd->backend ? BIT(nc2_slots(q)) - 1 : 0;
+	int ret = -EPROTO;
+
+	__netif_tx_lock(txq, smp_processor_id());
+	if (slots && !(slots & ~(all & ~q->free_slots))) {
+		q->free_slots |= slots;
+		ret = 0;
+	}
+	__netif_tx_unlock(txq);
+	return ret;
+}
+
+/**
  * nc2_tx_drop_all - nothing is under way any more
  * @q: queue that is not live
  *
@@ -478,6 +561,6 @@ void nc2_tx_finish(struct nc2_queue *q, u32 id)
  */
 void nc2_tx_drop_all(struct nc2_queue *q)
 {
-	q->slot_cons = q->slot_prod;
+	q->sent_cons = q->sent_prod;
 	q->unfinished = 0;
 }

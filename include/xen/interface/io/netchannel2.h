@@ -17,9 +17,9 @@
  * one event channel, and, if both want it, two staging areas. All memory is the
  * frontend's, granted to the backend. What one end produces, it sends in
  * messages; a message that describes a packet has the packet in itself
- * (PACKET of type SMALL), says where in the staging area it is (STAGED), or
- * names grant references of pages from which the receiver copies it (PACKET
- * of type RECEIVER_COPY).
+ * (PACKET of type SMALL), says where in the staging area it is (STAGED) or which
+ * slot it is in (SLOT), or names grant references of pages from which the
+ * receiver copies it (PACKET of type RECEIVER_COPY).
  *
  * Which vifs
  * ==========
@@ -43,8 +43,8 @@
  * feature-netchannel2	"1": version of this protocol.
  * max-queues		1 to 16.
  * max-ring-page-order	0 to 4: log2 of the pages of one message ring.
- * max-staging-pages	Pages of all staging areas of the vif together that
- *			the backend is willing to map; 0: none.
+ * max-staging-pages	Pages of all staging areas and slots of the vif together
+ *			that the backend is willing to map; 0: none.
  * feature-rx-copy	"1", for frontends of netif.h: they go on to Connected,
  *			and are refused then.
  * feature-extensions	Decimal number, bits NC2_EXT_*: messages from 32 on,
@@ -62,7 +62,9 @@
  * num-queues		1 to max-queues.
  * ring-page-order	0 to max-ring-page-order.
  * staging-pages	Pages of one staging area: a power of two from 32 to
- *			256, or 0; 2 * num-queues * staging-pages must not
+ *			256, or 0.
+ * slots		Slots of one queue, 0 to 24; 0 if staging-pages is 0.
+ *			num-queues * (2 * staging-pages + 16 * slots) must not
  *			exceed max-staging-pages.
  * extensions		As feature-extensions. An extension may be used if both
  *			ends name it.
@@ -92,7 +94,8 @@
  *	256		3840	grant references, 4 bytes each: pages of the ring
  *				that the frontend produces, of the ring that the
  *				backend produces, of the staging area from
- *				frontend to backend, and of the other
+ *				frontend to backend, of the other, and of the
+ *				slots, 16 pages each
  *
  * Granted for reading and writing; rings and staging areas that the frontend
  * produces are granted for reading only. The references are written before the
@@ -136,6 +139,17 @@
  * looks at the copy only. A sender uses it from the moment on at which it has
  * got SET_FEATURES with NC2_FEATURE_STAGING.
  *
+ * Slots
+ * =====
+ *
+ * A frontend that trusts its backend need not copy large packets. A slot is 64 KiB
+ * of the frontend's memory for the contents of one packet, from its first byte on.
+ * All slots are the backend's in the beginning; that of a SLOT message is the
+ * frontend's until it is in a FREE_SLOTS message, for which there is no limit of
+ * time. A backend without a slot uses the staging area. There are none from
+ * frontend to backend, as a backend trusts nobody. The frontend copies the
+ * headers, and must do without the rest being what it was when it looked last.
+ *
  * Packets
  * =======
  *
@@ -156,7 +170,7 @@
  * ======
  *
  * Each queue is on its own. SET_OFFLOAD, SET_FEATURES and SET_HASH_MAP are sent on
- * queue 0 and are for all; SET_MAX_PACKETS and SET_MAX_FRAGMENTS are for the
+ * queue 0 and are for all; SET_MAX_PACKETS, SET_MAX_FRAGMENTS and FREE_SLOTS for the
  * queue they are sent on. An end starts with SET_FEATURES, if the extension is
  * there, and does not send packets before it has got the other end's.
  * Packets of one flow should be sent on one queue.
@@ -171,6 +185,9 @@
 #define NC2_MAX_RING_ORDER		4
 #define NC2_MIN_STAGING_PAGES		32
 #define NC2_MAX_STAGING_PAGES		256
+#define NC2_SLOT_PAGES			16
+#define NC2_SLOT_BYTES			(NC2_SLOT_PAGES * NC2_PAGE_SIZE)
+#define NC2_MAX_SLOTS			24
 
 /* Of a frame, its segments together if it has a segmentation type. */
 #define NC2_MAX_PACKET_BYTES		65536
@@ -190,6 +207,8 @@
 #define NC2_EXT_HASH			0x04
 /* SET_HASH_MAP. */
 #define NC2_EXT_HASH_MAP		0x08
+/* SLOT, FREE_SLOTS; needs NC2_EXT_STAGING. */
+#define NC2_EXT_SLOTS			0x10
 
 /**
  * struct nc2_endpoint - what one end tells the other, one cache line
@@ -226,6 +245,8 @@ struct nc2_endpoint {
 #define NC2_MSG_SET_FEATURES		32
 #define NC2_MSG_STAGED			33
 #define NC2_MSG_SET_HASH_MAP		34
+#define NC2_MSG_SLOT			35
+#define NC2_MSG_FREE_SLOTS		36
 #define NC2_MSG_PAD			255
 
 /**
@@ -388,9 +409,9 @@ struct nc2_msg_set_features {
 #define NC2_HASH_L4			2
 
 /**
- * struct nc2_msg_staged - a packet in the staging area
+ * struct nc2_msg_staged - STAGED, SLOT: a packet in the staging area or in a slot
  * @hdr: header
- * @offset: where in the area it begins
+ * @offset: STAGED: where in the area it begins; SLOT: number of the slot
  * @len: its bytes
  * @flags: NC2_PACKET_CSUM_BLANK, NC2_PACKET_DATA_VALIDATED
  * @segmentation_type: NC2_SEG_*
@@ -415,6 +436,16 @@ struct nc2_msg_staged {
 	__u8 pad[3];
 	__u32 hash;
 	__u32 reserved;
+};
+
+/**
+ * struct nc2_msg_free_slots - slots are the backend's again
+ * @hdr: header
+ * @slots: bit N for slot N of the queue; those of SLOT messages, at least one
+ */
+struct nc2_msg_free_slots {
+	struct nc2_msg_hdr hdr;
+	__u32 slots;
 };
 
 #define NC2_HASH_MAP_SIZE		128
