@@ -108,13 +108,13 @@ krel()	# 6.1 | 6.12: the kernel release of that line
 # guest_config NAME OPTION=VALUE... -- DISK...
 #
 # Options: kernel=6.1|6.12 (the same as dom0's), type=pv|pvh (pv),
-# memory=MB (256), vcpus=N (1), root=/dev/xvda (default: the shared
-# read-only root, so that all DISKs are free for I/O), systemd=1,
-# vif=CONFIG (several: separated by ';'; such a guest has modules for networks,
+# memory=MB (256), vcpus=N (1), tsc=MODE (Xen's default), root=/dev/xvda
+# (default: the shared read-only root, so that all DISKs are free for I/O),
+# systemd=1, vif=CONFIG (several: separated by ';'; such a guest has modules for networks,
 # ours too, loads none unless it runs systemd or is told to, and has nettest).
 guest_config()
 {
-	local name=$1 kernel type=pv memory=256 vcpus=1 root='' systemd='' vif='' d disks='' extra
+	local name=$1 kernel type=pv memory=256 vcpus=1 root='' systemd='' vif='' tsc='' d disks='' extra
 	shift
 	kernel=$(uname -r | sed 's/^\(6\.[0-9]*\).*/\1/')
 	while [ $# -gt 0 ] && [ "$1" != -- ]; do
@@ -149,6 +149,7 @@ guest_config()
 	vcpus = $vcpus
 	disk = [ $disks]
 	vif = [ $vif ]
+	${tsc:+tsc_mode = '$tsc'}
 	on_crash = 'destroy'
 	END
 }

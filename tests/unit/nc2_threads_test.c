@@ -237,7 +237,7 @@ static void nc2_threads_small(void **state)
 static void nc2_threads_large(void **state)
 {
 	(void)state;
-	threads_run(16, 256, 0x7fff0000);
+	threads_run(32, 256, 0x7fff0000);
 }
 
 int main(void)

@@ -44,7 +44,6 @@ void nc2_back_fail(struct nc2_dev *nd, const char *why)
 static int nc2_back_map(struct nc2_queue *q, const struct nc2_config *config,
 			grant_ref_t control, unsigned int staging)
 {
-	unsigned int slots = staging ? config->slots * NC2_SLOT_PAGES : 0;
 	unsigned int ring = 1U << config->ring_order;
 	domid_t domid = q->nd->xbdev->otherend_id;
 	grant_ref_t *refs;
@@ -54,7 +53,7 @@ static int nc2_back_map(struct nc2_queue *q, const struct nc2_config *config,
 	if (ret)
 		return ret;
 	refs = kmemdup(q->control.area.page[0] + NC2_CONTROL_REFS_OFFSET,
-		       (2 * (ring + staging) + slots) * sizeof(*refs), GFP_KERNEL);
+		       2 * (ring + staging) * sizeof(*refs), GFP_KERNEL);
 	if (!refs)
 		return -ENOMEM;
 	ret = nc2_mem_map(&q->rx_mem, domid, refs, ring, true);
@@ -65,11 +64,28 @@ static int nc2_back_map(struct nc2_queue *q, const struct nc2_config *config,
 	if (!ret && staging)
 		ret = nc2_mem_map(&q->tx_staging, domid, refs + 2 * ring + staging, staging,
 				  false);
-	if (!ret && slots)
-		ret = nc2_mem_map(&q->slot_mem, domid, refs + 2 * (ring + staging), slots,
-				  false);
 	kfree(refs);
-	return ret ? ret : nc2_queue_attach(q);
+	return ret;
+}
+
+/* Map the slots of a queue, whose references are in the page with this one. */
+static int nc2_back_map_slots(struct nc2_queue *q, grant_ref_t ref, unsigned int slots)
+{
+	domid_t domid = q->nd->xbdev->otherend_id;
+	unsigned int pages = slots * NC2_SLOT_PAGES;
+	grant_ref_t *refs;
+	int ret;
+
+	ret = nc2_mem_map(&q->slot_refs, domid, &ref, 1, true);
+	if (ret)
+		return ret;
+	refs = kmemdup(q->slot_refs.area.page[0], pages * sizeof(*refs), GFP_KERNEL);
+	nc2_mem_free(&q->slot_refs);
+	if (!refs)
+		return -ENOMEM;
+	ret = nc2_mem_map(&q->slot_mem, domid, refs, pages, false);
+	kfree(refs);
+	return ret;
 }
 
 /* Read the keys of a queue, and map it. */
@@ -77,7 +93,7 @@ static int nc2_back_map_queue(struct nc2_queue *q, const struct nc2_config *conf
 			      unsigned int staging)
 {
 	struct xenbus_device *xbdev = q->nd->xbdev;
-	unsigned int control;
+	unsigned int control, slots_ref = 0;
 	char path[128];
 	int ret;
 
@@ -86,7 +102,13 @@ static int nc2_back_map_queue(struct nc2_queue *q, const struct nc2_config *conf
 	ret = nc2_read_uint(path, "control-ref", 1, UINT_MAX - 1, &control);
 	if (!ret)
 		ret = nc2_read_uint(path, "event-channel", 1, UINT_MAX, &q->evtchn);
-	return ret ? ret : nc2_back_map(q, config, control, staging);
+	if (!ret && staging && config->slots)
+		ret = nc2_read_uint(path, "slots-ref", 1, UINT_MAX - 1, &slots_ref);
+	if (!ret)
+		ret = nc2_back_map(q, config, control, staging);
+	if (!ret && slots_ref)
+		ret = nc2_back_map_slots(q, slots_ref, config->slots);
+	return ret ? ret : nc2_queue_attach(q);
 }
 
 static int nc2_back_bind(struct nc2_queue *q)

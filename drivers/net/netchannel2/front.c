@@ -26,11 +26,11 @@
 #include "nc2.h"
 
 /* Default log2 of the pages of a ring. */
-#define NC2_RING_ORDER		3
+#define NC2_RING_ORDER		5
 /* How long to wait for a backend to let go, in steps of 20 ms. */
 #define NC2_CLOSE_STEPS		250
 
-static void nc2_put_refs(struct nc2_queue *q, const struct nc2_mem *mem, u32 **at)
+static void nc2_put_refs(const struct nc2_mem *mem, u32 **at)
 {
 	unsigned int i;
 
@@ -51,8 +51,9 @@ static int nc2_front_alloc(struct nc2_queue *q, const struct nc2_config *config)
 		{ &q->rx_mem, 1U << config->ring_order, 0, false },
 		{ &q->tx_staging, config->staging_pages, 0, true },
 		{ &q->rx_staging, config->staging_pages, 0, false },
-		{ &q->slot_mem, config->slots * NC2_SLOT_PAGES, ilog2(NC2_SLOT_PAGES), false },
 		{ &q->control, 1, 0, false },
+		{ &q->slot_mem, config->slots * NC2_SLOT_PAGES, ilog2(NC2_SLOT_PAGES), false },
+		{ &q->slot_refs, !!config->slots, 0, true },
 	};
 	domid_t domid = q->nd->xbdev->otherend_id;
 	unsigned int i;
@@ -69,8 +70,12 @@ static int nc2_front_alloc(struct nc2_queue *q, const struct nc2_config *config)
 			return ret;
 	}
 	refs = q->control.area.page[0] + NC2_CONTROL_REFS_OFFSET;
-	for (i = 0; i < ARRAY_SIZE(want) - 1; i++)
-		nc2_put_refs(q, want[i].mem, &refs);
+	for (i = 0; want[i].mem != &q->control; i++)
+		nc2_put_refs(want[i].mem, &refs);
+	if (config->slots) {
+		refs = q->slot_refs.area.page[0];
+		nc2_put_refs(&q->slot_mem, &refs);
+	}
 	return nc2_queue_attach(q);
 }
 
@@ -123,6 +128,8 @@ static int nc2_front_write_queue(struct xenbus_transaction xbt, struct nc2_queue
 	ret = xenbus_printf(xbt, path, "control-ref", "%u", q->control.refs[0]);
 	if (!ret)
 		ret = xenbus_printf(xbt, path, "event-channel", "%u", q->evtchn);
+	if (!ret && nc2_slots(q))
+		ret = xenbus_printf(xbt, path, "slots-ref", "%u", q->slot_refs.refs[0]);
 	return ret;
 }
 

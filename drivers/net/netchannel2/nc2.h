@@ -34,7 +34,7 @@
 #include "ring.h"
 
 /* Packets under way, a power of two: all that fit into the largest ring. */
-#define NC2_MAX_SENT		2048
+#define NC2_MAX_SENT		4096
 /* PACKETs that may be unanswered in each direction. */
 #define NC2_MAX_UNFINISHED	64
 /*
@@ -126,6 +126,7 @@ struct nc2_stats {
  * @rx_mem: pages of it (Q)
  * @rx_staging: staging area that is read (Q)
  * @slot_mem: slots; frontend: each is one compound page (Q)
+ * @slot_refs: frontend: page with the grant references of @slot_mem (Q)
  * @used_slots: frontend: those with packets of the stack, or not yet seen to be
  *	without (A)
  * @page: pages that packets are copied to, in turn (N)
@@ -172,7 +173,8 @@ struct nc2_queue {
 	struct nc2_mem rx_mem;
 	struct nc2_mem rx_staging;
 	struct nc2_mem slot_mem;
-	unsigned long used_slots;
+	struct nc2_mem slot_refs;
+	DECLARE_BITMAP(used_slots, NC2_MAX_SLOTS);
 	struct page *page[NC2_RX_PAGES];
 	unsigned int page_at;
 	u32 page_off;
@@ -186,7 +188,7 @@ struct nc2_queue {
 	struct nc2_producer tx ____cacheline_aligned_in_smp;
 	struct nc2_mem tx_mem;
 	struct nc2_mem tx_staging;
-	unsigned long free_slots;
+	u64 free_slots;
 	u32 area_prod;
 	u32 area_cons;
 	struct nc2_sent *sent;
@@ -333,7 +335,7 @@ int nc2_poll(struct napi_struct *napi, int budget);
 netdev_tx_t nc2_start_xmit(struct sk_buff *skb, struct net_device *dev);
 bool nc2_tx_service(struct nc2_queue *q);
 void nc2_tx_finish(struct nc2_queue *q, u32 id);
-int nc2_tx_got_slots(struct nc2_queue *q, u32 slots);
+int nc2_tx_got_slots(struct nc2_queue *q, u64 slots);
 void nc2_tx_drop_all(struct nc2_queue *q);
 void nc2_tx_notify(struct nc2_queue *q);
 void nc2_tx_go_on(struct nc2_queue *q);

@@ -117,8 +117,8 @@ int nc2_queue_attach(struct nc2_queue *q)
 		return -ENOMEM;
 	q->rx = (struct nc2_consumer){ .area = q->rx_mem.area, .own = own, .peer = peer };
 	q->tx = (struct nc2_producer){ .area = q->tx_mem.area, .own = own, .peer = peer };
-	q->used_slots = 0;
-	q->free_slots = q->nd->backend ? BIT(nc2_slots(q)) - 1 : 0;
+	bitmap_zero(q->used_slots, NC2_MAX_SLOTS);
+	q->free_slots = q->nd->backend ? BIT_ULL(nc2_slots(q)) - 1 : 0;
 	q->area_prod = 0;
 	q->area_cons = 0;
 	q->sent_prod = 0;
@@ -248,6 +248,7 @@ void nc2_queue_free(struct nc2_queue *q)
 	nc2_mem_free(&q->tx_staging);
 	nc2_mem_free(&q->rx_staging);
 	nc2_mem_free(&q->slot_mem);
+	nc2_mem_free(&q->slot_refs);
 	nc2_mem_free(&q->tx_mem);
 	nc2_mem_free(&q->rx_mem);
 	nc2_mem_free(&q->control);

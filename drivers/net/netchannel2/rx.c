@@ -105,13 +105,13 @@ static struct sk_buff *nc2_rx_alloc(struct nc2_queue *q, u32 len)
 /* The slot is this end's from now on; false if it was before. */
 static bool nc2_rx_take_slot(struct nc2_queue *q, unsigned int slot)
 {
-	if (test_bit(slot, &q->used_slots))
+	if (test_bit(slot, q->used_slots))
 		return false;
 	/* Until the packet has its own. */
 	get_page(q->slot_mem.pages[slot * NC2_SLOT_PAGES]);
 	/* Pairs with smp_rmb() in nc2_tx_free_slots(). */
 	smp_mb__before_atomic();
-	set_bit(slot, &q->used_slots);
+	set_bit(slot, q->used_slots);
 	return true;
 }
 
@@ -343,8 +343,8 @@ static int nc2_rx_packet(struct nc2_queue *q, const struct nc2_packet *p)
 		dev_kfree_skb_any(skb);
 	} else if (skb) {
 		skb_record_rx_queue(skb, q->id);
-		/* What is large enough already need not be looked at for more. */
-		if (skb_is_gso(skb))
+		/* GRO makes large packets of what are neither small nor large ones. */
+		if (skb_is_gso(skb) || p->kind == NC2_KIND_SMALL)
 			netif_receive_skb(skb);
 		else
 			napi_gro_receive(&q->napi, skb);
@@ -397,8 +397,6 @@ static int nc2_rx_set(struct nc2_queue *q, const struct nc2_msg_hdr *hdr)
 	case NC2_MSG_FINISH_PACKET:
 		nc2_tx_finish(q, value);
 		return 0;
-	case NC2_MSG_FREE_SLOTS:
-		return nc2_tx_got_slots(q, value);
 	}
 	if (q->id)
 		return -EPROTO;
@@ -437,6 +435,16 @@ static int nc2_rx_hash_map(struct nc2_queue *q, const struct nc2_msg_hdr *hdr)
 	return 0;
 }
 
+static int nc2_rx_free_slots(struct nc2_queue *q, const struct nc2_msg_hdr *hdr)
+{
+	struct nc2_msg_free_slots m;
+
+	if (hdr->size != sizeof(m))
+		return -EPROTO;
+	nc2_consumer_read(&q->rx, 0, &m, sizeof(m));
+	return nc2_tx_got_slots(q, m.slots);
+}
+
 static int nc2_rx_message(struct nc2_queue *q, const struct nc2_msg_hdr *hdr)
 {
 	struct nc2_packet p;
@@ -456,8 +464,9 @@ static int nc2_rx_message(struct nc2_queue *q, const struct nc2_msg_hdr *hdr)
 	case NC2_MSG_SET_OFFLOAD:
 	case NC2_MSG_SET_FEATURES:
 	case NC2_MSG_FINISH_PACKET:
-	case NC2_MSG_FREE_SLOTS:
 		return nc2_rx_set(q, hdr);
+	case NC2_MSG_FREE_SLOTS:
+		return nc2_rx_free_slots(q, hdr);
 	case NC2_MSG_SET_HASH_MAP:
 		return nc2_rx_hash_map(q, hdr);
 	case NC2_MSG_PAD:

@@ -153,14 +153,14 @@ static u32 nc2_tx_stage(struct nc2_queue *q, const struct sk_buff *skb)
 /* Copy a packet to a slot that is free; returns its number. */
 static u32 nc2_tx_fill_slot(struct nc2_queue *q, const struct sk_buff *skb)
 {
-	unsigned int slot = __ffs(q->free_slots);
+	unsigned int slot = __ffs64(q->free_slots);
 	const struct nc2_area area = {
 		.page = q->slot_mem.area.page + slot * NC2_SLOT_PAGES,
 		.size = NC2_SLOT_BYTES,
 	};
 
 	nc2_tx_write(&area, 0, skb);
-	q->free_slots &= ~BIT(slot);
+	q->free_slots &= ~BIT_ULL(slot);
 	return slot;
 }
 
@@ -309,19 +309,19 @@ static void nc2_tx_free_slots(struct nc2_queue *q)
 	struct nc2_msg_free_slots m = {
 		.hdr = { .type = NC2_MSG_FREE_SLOTS, .size = sizeof(m) },
 	};
-	unsigned long used = READ_ONCE(q->used_slots);
 	unsigned int slot;
 
-	if (!used || !nc2_producer_room(&q->tx, sizeof(m) + NC2_RESERVE / 2))
+	if (bitmap_empty(q->used_slots, NC2_MAX_SLOTS) ||
+	    !nc2_producer_room(&q->tx, sizeof(m) + NC2_RESERVE / 2))
 		return;
-	/* The packet's reference is there. Pairs with the one in nc2_rx_take_slot(). */
-	smp_rmb();
-	for_each_set_bit(slot, &used, NC2_MAX_SLOTS) {
+	for_each_set_bit(slot, q->used_slots, NC2_MAX_SLOTS) {
+		/* The packet's reference is there. Pairs with the one in nc2_rx_take_slot(). */
+		smp_rmb();
 		/* Who had it has read it before, and it is told by a release. */
 		if (page_ref_count(q->slot_mem.pages[slot * NC2_SLOT_PAGES]) != NC2_SLOT_PAGES)
 			continue;
-		clear_bit(slot, &q->used_slots);
-		m.slots |= BIT(slot);
+		clear_bit(slot, q->used_slots);
+		m.slots |= BIT_ULL(slot);
 	}
 	if (m.slots)
 		nc2_producer_put(&q->tx, &m, sizeof(m), NULL, 0);
@@ -482,7 +482,7 @@ bool nc2_tx_service(struct nc2_queue *q)
 	bool any;
 
 	if (q->sent_cons == READ_ONCE(q->sent_prod) && !q->nr_finished &&
-	    !READ_ONCE(q->used_slots) &&
+	    bitmap_empty(q->used_slots, NC2_MAX_SLOTS) &&
 	    (q->id || (!READ_ONCE(q->nd->tell) && !READ_ONCE(q->nd->tell_map))))
 		return false;
 	__netif_tx_lock(txq, smp_processor_id());
@@ -538,10 +538,10 @@ void nc2_tx_finish(struct nc2_queue *q, u32 id)
  *
  * Return: 0, -EPROTO if it did not have them.
  */
-int nc2_tx_got_slots(struct nc2_queue *q, u32 slots)
+int nc2_tx_got_slots(struct nc2_queue *q, u64 slots)
 {
 	struct netdev_queue *txq = nc2_txq(q);
-	u32 all = q->nd->backend ? BIT(nc2_slots(q)) - 1 : 0;
+	u64 all = q->nd->backend ? BIT_ULL(nc2_slots(q)) - 1 : 0;
 	int ret = -EPROTO;
 
 	__netif_tx_lock(txq, smp_processor_id());

@@ -42,7 +42,7 @@
  *
  * feature-netchannel2	"1": version of this protocol.
  * max-queues		1 to 16.
- * max-ring-page-order	0 to 4: log2 of the pages of one message ring.
+ * max-ring-page-order	0 to 5: log2 of the pages of one message ring.
  * max-staging-pages	Pages of all staging areas and slots of the vif together
  *			that the backend is willing to map; 0: none.
  * feature-rx-copy	"1", for frontends of netif.h: they go on to Connected,
@@ -63,13 +63,16 @@
  * ring-page-order	0 to max-ring-page-order.
  * staging-pages	Pages of one staging area: a power of two from 32 to
  *			256, or 0.
- * slots		Slots of one queue, 0 to 24; 0 if staging-pages is 0.
+ * slots		Slots of one queue, 0 to 48; 0 if staging-pages is 0.
  *			num-queues * (2 * staging-pages + 16 * slots) must not
  *			exceed max-staging-pages.
  * extensions		As feature-extensions. An extension may be used if both
  *			ends name it.
  * queue-N/control-ref	Grant reference of the control page of queue N, from 0.
  * queue-N/event-channel Port that the backend is to bind.
+ * queue-N/slots-ref	Grant reference of a page with the grant references of
+ *			the pages of queue N's slots, 16 for each, 4 bytes each,
+ *			if there are any. Granted for reading, and read once.
  *
  * States
  * ======
@@ -94,8 +97,7 @@
  *	256		3840	grant references, 4 bytes each: pages of the ring
  *				that the frontend produces, of the ring that the
  *				backend produces, of the staging area from
- *				frontend to backend, of the other, and of the
- *				slots, 16 pages each
+ *				frontend to backend, and of the other
  *
  * Granted for reading and writing; rings and staging areas that the frontend
  * produces are granted for reading only. The references are written before the
@@ -182,12 +184,12 @@
 
 #define NC2_VERSION			1
 #define NC2_MAX_QUEUES			16
-#define NC2_MAX_RING_ORDER		4
+#define NC2_MAX_RING_ORDER		5
 #define NC2_MIN_STAGING_PAGES		32
 #define NC2_MAX_STAGING_PAGES		256
 #define NC2_SLOT_PAGES			16
 #define NC2_SLOT_BYTES			(NC2_SLOT_PAGES * NC2_PAGE_SIZE)
-#define NC2_MAX_SLOTS			24
+#define NC2_MAX_SLOTS			48
 
 /* Of a frame, its segments together if it has a segmentation type. */
 #define NC2_MAX_PACKET_BYTES		65536
@@ -441,11 +443,13 @@ struct nc2_msg_staged {
 /**
  * struct nc2_msg_free_slots - slots are the backend's again
  * @hdr: header
+ * @pad: 0
  * @slots: bit N for slot N of the queue; those of SLOT messages, at least one
  */
 struct nc2_msg_free_slots {
 	struct nc2_msg_hdr hdr;
-	__u32 slots;
+	__u32 pad;
+	__u64 slots;
 };
 
 #define NC2_HASH_MAP_SIZE		128
