@@ -73,12 +73,14 @@ struct nc2_mem {
  * @area_end: counter of the area after its content (T)
  * @len: bytes, as the stack counts them (T)
  * @unfinished: FINISH_PACKET has to come first (T)
+ * @skb: the packet, if it is kept only for its sender's sake, see tx.c (T)
  */
 struct nc2_sent {
 	u32 end;
 	u32 area_end;
 	u32 len;
 	bool unfinished;
+	struct sk_buff *skb;
 };
 
 /**
@@ -148,6 +150,8 @@ struct nc2_stats {
  * @sent: packets under way (T)
  * @sent_prod: packets so far (T)
  * @sent_cons: of them, no longer under way (T)
+ * @kept: packets in @sent with an skb (T)
+ * @wait_for: counter of @tx at which an event was asked for (T)
  * @unfinished: packets that wait for FINISH_PACKET (T)
  * @peer_max_packets: bound of @unfinished (T)
  * @peer_max_frags: bound of the fragments of a packet (T)
@@ -194,6 +198,8 @@ struct nc2_queue {
 	struct nc2_sent *sent;
 	u32 sent_prod;
 	u32 sent_cons;
+	u32 kept;
+	u32 wait_for;
 	u32 unfinished;
 	u32 peer_max_packets;
 	u32 peer_max_frags;
@@ -336,6 +342,7 @@ netdev_tx_t nc2_start_xmit(struct sk_buff *skb, struct net_device *dev);
 bool nc2_tx_service(struct nc2_queue *q);
 void nc2_tx_finish(struct nc2_queue *q, u32 id);
 int nc2_tx_got_slots(struct nc2_queue *q, u64 slots);
+void nc2_tx_let_go(struct nc2_queue *q);
 void nc2_tx_drop_all(struct nc2_queue *q);
 void nc2_tx_notify(struct nc2_queue *q);
 void nc2_tx_go_on(struct nc2_queue *q);

@@ -220,7 +220,10 @@ static void nc2_stall_work(struct work_struct *work)
 		if (q->live && netif_xmit_stopped(txq) && !q->broken) {
 			mark = READ_ONCE(q->tx.peer->cons);
 			/* Seen unchanged twice, a period apart. */
-			stalled |= q->stall_seen && mark == q->stall_mark;
+			if (q->stall_seen && mark == q->stall_mark) {
+				stalled = true;
+				nc2_tx_let_go(q);
+			}
 			q->stall_mark = mark;
 			q->stall_seen = true;
 		} else {

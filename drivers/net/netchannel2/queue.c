@@ -123,6 +123,8 @@ int nc2_queue_attach(struct nc2_queue *q)
 	q->area_cons = 0;
 	q->sent_prod = 0;
 	q->sent_cons = 0;
+	q->kept = 0;
+	q->wait_for = 0;
 	q->unfinished = 0;
 	q->nr_finished = 0;
 	q->peer_max_packets = 0;

@@ -3,7 +3,12 @@
  * netchannel2: transmission.
  *
  * Design: a packet is copied into the ring, if it is small, or into the staging
- * area, and then it is the stack's again: nothing waits for the other end.
+ * area, and then it is the stack's again: nothing waits for the other end. But
+ * when many are under way the sender's socket has to notice, else it goes on and
+ * the receiver's gets more in one go than it can hold. So from then on the skb,
+ * of no more use, is kept until its message was consumed, for which there is an
+ * event then.
+ *
  * What is in use of ring and area is known from struct nc2_sent, one for each
  * packet, which are freed in order when the other end's cons has passed their
  * message. If the other end has the area not mapped, its pages are granted
@@ -28,6 +33,8 @@
 #define NC2_STAGING_ALIGN	64
 /* From here on a packet may have a slot for itself. */
 #define NC2_SLOT_MIN_BYTES	(NC2_SLOT_BYTES / 2)
+/* So many are under way before an skb is kept. */
+#define NC2_KEEP_PACKETS	64
 #define NC2_TX_MAX_MSG		(sizeof(struct nc2_msg_packet) + NC2_SMALL_BYTES)
 
 static struct netdev_queue *nc2_txq(struct nc2_queue *q)
@@ -65,6 +72,15 @@ static bool nc2_tx_room(const struct nc2_queue *q)
 	       (nc2_tx_staged(q) || q->unfinished < q->peer_max_packets);
 }
 
+static void nc2_tx_put_skb(struct nc2_queue *q, struct nc2_sent *sent)
+{
+	if (!sent->skb)
+		return;
+	dev_consume_skb_any(sent->skb);
+	sent->skb = NULL;
+	q->kept--;
+}
+
 /* Free what the other end is through with; true if there were. */
 static bool nc2_tx_reclaim(struct nc2_queue *q)
 {
@@ -75,10 +91,11 @@ static bool nc2_tx_reclaim(struct nc2_queue *q)
 		return false;
 	}
 	while (q->sent_cons != q->sent_prod) {
-		const struct nc2_sent *sent = &q->sent[q->sent_cons % NC2_MAX_SENT];
+		struct nc2_sent *sent = &q->sent[q->sent_cons % NC2_MAX_SENT];
 
 		if ((s32)(q->tx.cons - sent->end) < 0 || sent->unfinished)
 			break;
+		nc2_tx_put_skb(q, sent);
 		q->area_cons = sent->area_end;
 		bytes += sent->len;
 		packets++;
@@ -89,20 +106,26 @@ static bool nc2_tx_reclaim(struct nc2_queue *q)
 	return packets;
 }
 
+/* Has the counter passed at which an event was asked for, as far as is known? */
+static bool nc2_tx_waited(const struct nc2_queue *q)
+{
+	return (s32)(q->tx.cons - q->wait_for) >= 0;
+}
+
 /* There is no room, or too much under way: ask for an event when that is over. */
 static void nc2_tx_wait(struct nc2_queue *q)
 {
-	u32 used, event;
+	u32 used;
 
 	nc2_tx_notify(q);
 	do {
 		used = q->tx.prod - q->tx.cons;
-		event = q->tx.cons + (used + 1) / 2;
+		q->wait_for = q->tx.cons + (used + 1) / 2;
 		if (used)
 			nc2_producer_arm(&q->tx, (used + 1) / 2);
 		nc2_tx_reclaim(q);
 		/* If it was passed meanwhile there is no event; ask for a later one. */
-	} while (used && (s32)(q->tx.cons - event) >= 0);
+	} while (used && nc2_tx_waited(q));
 }
 
 /**
@@ -378,7 +401,13 @@ netdev_tx_t nc2_start_xmit(struct sk_buff *skb, struct net_device *dev)
 	sent->area_end = q->area_prod;
 	sent->len = len;
 	q->sent_prod++;
-	dev_consume_skb_any(skb);
+	/* TCP has its window. */
+	if (q->sent_prod - q->sent_cons > NC2_KEEP_PACKETS && !skb_is_gso(skb)) {
+		sent->skb = skb;
+		q->kept++;
+	} else {
+		dev_consume_skb_any(skb);
+	}
 	nc2_tx_free_slots(q);
 
 	notify = __netdev_tx_sent_queue(txq, len, netdev_xmit_more());
@@ -388,7 +417,7 @@ netdev_tx_t nc2_start_xmit(struct sk_buff *skb, struct net_device *dev)
 		nc2_tx_wait(q);
 		if (nc2_tx_room(q))
 			netif_tx_start_queue(txq);
-	} else if (netif_xmit_stopped(txq)) {
+	} else if (netif_xmit_stopped(txq) || (q->kept && nc2_tx_waited(q))) {
 		nc2_tx_wait(q);
 	} else if (notify) {
 		nc2_tx_notify(q);
@@ -495,7 +524,7 @@ bool nc2_tx_service(struct nc2_queue *q)
 	}
 	nc2_tx_notify(q);
 	nc2_tx_go_on(q);
-	if (netif_xmit_stopped(txq)) {
+	if (netif_xmit_stopped(txq) || q->kept) {
 		nc2_tx_wait(q);
 		nc2_tx_go_on(q);
 	}
@@ -554,6 +583,20 @@ int nc2_tx_got_slots(struct nc2_queue *q, u64 slots)
 }
 
 /**
+ * nc2_tx_let_go - keep no skb any longer
+ * @q: queue
+ *
+ * Context: lock of the transmit queue, or the queue is not live.
+ */
+void nc2_tx_let_go(struct nc2_queue *q)
+{
+	u32 i;
+
+	for (i = q->sent_cons; q->kept && i != q->sent_prod; i++)
+		nc2_tx_put_skb(q, &q->sent[i % NC2_MAX_SENT]);
+}
+
+/**
  * nc2_tx_drop_all - nothing is under way any more
  * @q: queue that is not live
  *
@@ -561,6 +604,7 @@ int nc2_tx_got_slots(struct nc2_queue *q, u64 slots)
  */
 void nc2_tx_drop_all(struct nc2_queue *q)
 {
+	nc2_tx_let_go(q);
 	q->sent_cons = q->sent_prod;
 	q->unfinished = 0;
 }
