@@ -26,7 +26,7 @@ static int evil_back_keys(const struct evil_defect *defect)
 		{ "max-ring-page-order", NC2_MAX_RING_ORDER },
 		{ "max-staging-pages", 2 * NC2_MAX_STAGING_PAGES },
 		{ "feature-extensions", NC2_EXT_FEATURES | NC2_EXT_STAGING |
-					NC2_EXT_HASH | NC2_EXT_HASH_MAP },
+					NC2_EXT_HASH | NC2_EXT_HASH_MAP | NC2_EXT_SLOTS },
 		{ "feature-netchannel2", NC2_VERSION },
 	};
 	const char *dir = evil.xbdev->nodename;
@@ -43,6 +43,23 @@ static int evil_back_keys(const struct evil_defect *defect)
 		else
 			xenbus_rm(XBT_NIL, dir, keys[i].key);
 	}
+	return ret;
+}
+
+static int evil_back_map_slots(const char *front)
+{
+	unsigned int slots = xenbus_read_unsigned(front, "slots", 0);
+	grant_ref_t ref = xenbus_read_unsigned(front, "queue-0/slots-ref", 0);
+	int ret;
+
+	if (!slots)
+		return 0;
+	if (slots > NC2_MAX_SLOTS)
+		return -EINVAL;
+	ret = evil_mem_map(&evil.slot_refs, &ref, 1, true);
+	if (!ret)
+		ret = evil_mem_map(&evil.slot_mem, evil.slot_refs.area.page[0],
+				   slots * NC2_SLOT_PAGES, false);
 	return ret;
 }
 
@@ -73,6 +90,8 @@ int evil_back_setup(void)
 		ret = evil_mem_map(&evil.tx_staging, refs + 2 * ring + staging,
 				   staging, false);
 	if (!ret)
+		ret = evil_back_map_slots(front);
+	if (!ret)
 		ret = evil_mem_alloc(&evil.data, EVIL_DATA_PAGES, true);
 	if (ret)
 		return ret;
@@ -89,7 +108,8 @@ int evil_back_setup(void)
 void evil_back_unmap(void)
 {
 	struct evil_mem *mem[] = { &evil.tx_mem, &evil.rx_mem, &evil.tx_staging,
-				   &evil.rx_staging, &evil.control, &evil.data };
+				   &evil.rx_staging, &evil.control, &evil.data,
+				   &evil.slot_mem, &evil.slot_refs };
 	unsigned int i;
 
 	if (evil.irq)

@@ -29,6 +29,8 @@ static int evil_front_alloc(const struct evil_defect *defect)
 		{ &evil.rx_staging, EVIL_STAGING, defect->readonly },
 		{ &evil.control, 1, false },
 		{ &evil.data, EVIL_DATA_PAGES, true },
+		{ &evil.slot_mem, EVIL_SLOTS * NC2_SLOT_PAGES, defect->readonly },
+		{ &evil.slot_refs, 1, true },
 	};
 	unsigned int i, j, n = 0;
 	u32 *refs;
@@ -43,6 +45,8 @@ static int evil_front_alloc(const struct evil_defect *defect)
 	for (i = 0; i < 4; i++)
 		for (j = 0; j < want[i].pages; j++)
 			refs[n++] = want[i].mem->refs[j];
+	memcpy(evil.slot_refs.area.page[0], evil.slot_mem.refs,
+	       EVIL_SLOTS * NC2_SLOT_PAGES * sizeof(*refs));
 	if (defect->ref >= 0)
 		refs[defect->ref] = defect->value;
 	evil_attach();
@@ -75,9 +79,11 @@ static int evil_front_keys(const struct evil_defect *defect)
 		{ "ring-page-order", EVIL_RING_ORDER },
 		{ "staging-pages", EVIL_STAGING },
 		{ "extensions", NC2_EXT_FEATURES | NC2_EXT_STAGING |
-				NC2_EXT_HASH | NC2_EXT_HASH_MAP },
+				NC2_EXT_HASH | NC2_EXT_HASH_MAP | NC2_EXT_SLOTS },
 		{ "queue-0/control-ref", evil.control.refs[0] },
 		{ "queue-0/event-channel", evil.port },
+		{ "slots", EVIL_SLOTS },
+		{ "queue-0/slots-ref", evil.slot_refs.refs[0] },
 	};
 	unsigned int i;
 	int ret = 0;
@@ -157,7 +163,8 @@ static bool evil_front_let_go(void)
 void evil_front_disconnect(void)
 {
 	struct evil_mem *mem[] = { &evil.tx_mem, &evil.rx_mem, &evil.tx_staging,
-				   &evil.rx_staging, &evil.control, &evil.data };
+				   &evil.rx_staging, &evil.control, &evil.data,
+				   &evil.slot_mem, &evil.slot_refs };
 	unsigned int i;
 
 	xenbus_switch_state(evil.xbdev, XenbusStateClosed);

@@ -54,6 +54,9 @@ static int evil_keys(unsigned int ms)
 		{ "extensions", ~0U },
 		{ "queue-0/control-ref", 0 },
 		{ "queue-0/event-channel", 0 },
+		{ "slots", 1 << 2 | 1 << 4 },
+		/* What else the guest has granted may look like it. */
+		{ "queue-0/slots-ref", 1 << 4 | 1 << 5 | 1 << 6 },
 	}, back[] = {
 		{ "max-queues", ~0U },
 		{ "max-ring-page-order", ~0U },

@@ -25,6 +25,7 @@ static struct dentry *evil_dir;
 
 static const struct evil_case *const evil_cases[] = {
 	evil_ring_cases, evil_packet_cases, evil_life_cases, evil_keys_cases,
+	evil_slots_cases,
 };
 
 void evil_say(const char *fmt, ...)

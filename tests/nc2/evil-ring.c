@@ -21,6 +21,7 @@ void evil_attach(void)
 					 .peer = evil.peer };
 	evil.area_prod = 0;
 	evil.keep_cons = false;
+	evil_slots_attach();
 	WRITE_ONCE(evil.own->prod_event, 1);
 }
 
@@ -115,6 +116,12 @@ void evil_consume(void)
 			break;
 		case NC2_MSG_FINISH_PACKET:
 			evil.finished++;
+			break;
+		case NC2_MSG_SLOT:
+			evil_got_slot();
+			break;
+		case NC2_MSG_FREE_SLOTS:
+			evil_got_free();
 			break;
 		}
 		nc2_consumer_done(&evil.rx, &hdr);
@@ -214,12 +221,43 @@ static int evil_flip_thread(void *unused)
 	return 0;
 }
 
-static int evil_flip_run(const char *name, unsigned int ms, bool contents)
+enum evil_what {
+	EVIL_MESSAGE,
+	EVIL_STAGED,
+	EVIL_SLOT,
+};
+
+/* Put a packet, and have evil_flip be where it, or its message, is. */
+static bool evil_flip_send(enum evil_what what, u32 payload)
+{
+	static struct nc2_area slot;
+	u8 frame[1200];
+	u32 len = evil_frame(frame, payload);
+
+	evil_flip.area = what == EVIL_MESSAGE ? &evil.tx.area : &evil.tx_staging.area;
+	evil_flip.from = what == EVIL_MESSAGE ? evil.tx.prod : evil.area_prod;
+	evil_flip.to = evil_flip.from + 64;
+	if (what == EVIL_SLOT) {
+		if (!evil.slots)
+			return false;
+		slot = evil_slot_area(__ffs64(evil.slots));
+		evil_flip.area = &slot;
+		evil_flip.from = 0;
+		evil_flip.to = 64;
+		evil_put_slot(__ffs64(evil.slots), frame, len, 0);
+	} else {
+		evil_send(frame, len);
+	}
+	if (what == EVIL_MESSAGE)
+		evil_flip.to = evil.tx.prod;
+	return true;
+}
+
+static int evil_flip_run(const char *name, unsigned int ms, enum evil_what what)
 {
 	unsigned long end = jiffies + msecs_to_jiffies(ms);
 	struct task_struct *thread;
 	u32 seed = 0, round = 0, ended = 0;
-	u8 frame[1200];
 
 	thread = kthread_run(evil_flip_thread, NULL, "nc2evil-flip");
 	if (IS_ERR(thread))
@@ -230,10 +268,11 @@ static int evil_flip_run(const char *name, unsigned int ms, bool contents)
 		/* One at a time, so that it is known where it is. */
 		if (!evil_wait(evil_read_or_left, EVIL_PATIENCE))
 			break;
-		evil_flip.area = contents ? &evil.tx_staging.area : &evil.tx.area;
-		evil_flip.from = contents ? evil.area_prod : evil.tx.prod;
-		evil_send(frame, evil_frame(frame, round % 2 ? 60 : 1000));
-		evil_flip.to = contents ? evil_flip.from + min(1000, 64) : evil.tx.prod;
+		if (!evil_flip_send(what, round % 2 ? 60 : 1000)) {
+			/* Slots come back when there is something else to do. */
+			evil_alive();
+			continue;
+		}
 		WRITE_ONCE(evil_flip.stop, false);
 		evil_publish();
 		while (!evil_read_or_left() && !evil_stop()) {
@@ -255,14 +294,21 @@ static int evil_flip_run(const char *name, unsigned int ms, bool contents)
 
 static int evil_flip_messages(unsigned int ms)
 {
-	return evil_flip_run("after flipping messages", ms, false);
+	return evil_flip_run("after flipping messages", ms, EVIL_MESSAGE);
 }
 
 static int evil_flip_contents(unsigned int ms)
 {
 	if (!evil.tx_staging.area.size)
 		return -EOPNOTSUPP;
-	return evil_flip_run("after flipping contents", ms, true);
+	return evil_flip_run("after flipping contents", ms, EVIL_STAGED);
+}
+
+static int evil_flip_slots(unsigned int ms)
+{
+	if (!evil_slots())
+		return -EOPNOTSUPP;
+	return evil_flip_run("after flipping slots", ms, EVIL_SLOT);
 }
 
 /* Counters that are possible, now this one, now that. */
@@ -573,6 +619,7 @@ static int evil_dump(unsigned int ms)
 	evil_scan("our ring", &evil.tx_mem);
 	evil_scan("its staging area", &evil.rx_staging);
 	evil_scan("our staging area", &evil.tx_staging);
+	evil_scan("slots", &evil.slot_mem);
 	if (memchr_inv(control + 128, 0, 128)) {
 		evil.bad++;
 		evil_say("BAD the control page is not 0 from 128 to 255\n");
@@ -585,6 +632,7 @@ const struct evil_case evil_ring_cases[] = {
 	{ "honest", "an ordinary end for a while", evil_honest, true, true },
 	{ "a1-messages", "messages change while they are read", evil_flip_messages, true, true },
 	{ "a1-contents", "packets change while they are read", evil_flip_contents, true, true },
+	{ "a1-slots", "slots change while they are read", evil_flip_slots, false, true },
 	{ "a1-counters", "counters change between what is possible",
 	  evil_flip_counters, true, true },
 	{ "a2-finish", "answers to packets that there were not", evil_finish, true, true },

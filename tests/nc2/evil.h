@@ -49,6 +49,8 @@
 #define EVIL_DATA_PAGES	20
 #define EVIL_RING_ORDER	1
 #define EVIL_STAGING	32
+/* Of a frontend. */
+#define EVIL_SLOTS	2
 /* How long the other end may need for anything, in jiffies. */
 #define EVIL_PATIENCE	(30 * HZ)
 
@@ -86,6 +88,10 @@ struct evil_mem {
  * @rx_mem: pages of @rx (L)
  * @tx_staging: staging area that we write (L)
  * @rx_staging: the other one (L)
+ * @slot_mem: slots (L)
+ * @slot_refs: frontend: page with their references (L)
+ * @slots: those that we have: backend: to fill; frontend: filled (L)
+ * @slots_kept: frontend: none goes back (L)
  * @data: pages granted for PACKETs (L)
  * @area_prod: next byte of @tx_staging (L)
  * @port: event channel (L)
@@ -119,6 +125,10 @@ struct evil {
 	struct evil_mem rx_mem;
 	struct evil_mem tx_staging;
 	struct evil_mem rx_staging;
+	struct evil_mem slot_mem;
+	struct evil_mem slot_refs;
+	u64 slots;
+	bool slots_kept;
 	struct evil_mem data;
 	u32 area_prod;
 	evtchn_port_t port;
@@ -164,6 +174,7 @@ extern const struct evil_case evil_ring_cases[];
 extern const struct evil_case evil_packet_cases[];
 extern const struct evil_case evil_life_cases[];
 extern const struct evil_case evil_keys_cases[];
+extern const struct evil_case evil_slots_cases[];
 
 /* What is written to xenstore in place of what is right. */
 struct evil_key {
@@ -214,6 +225,15 @@ void evil_publish(void);
 /* A frame in the staging area. */
 bool evil_send(const void *frame, u32 len);
 bool evil_alive(void);
+
+/* evil-slots.c */
+unsigned int evil_slots(void);
+void evil_slots_attach(void);
+struct nc2_area evil_slot_area(unsigned int slot);
+void evil_got_slot(void);
+void evil_got_free(void);
+/* len bytes of the frame; the message says lie if that is not 0 */
+void evil_put_slot(u32 slot, const void *frame, u32 len, u32 lie);
 
 /* evil-packet.c: an ordinary frame, returns its length. */
 u32 evil_frame(u8 *frame, u32 payload);

@@ -69,7 +69,7 @@ attack either a1-messages $ms
 attack goes-on a1-contents $ms
 attack either a1-counters $ms
 honest
-for c in a2-finish a2-types a2-headers a2-settings a2-hash-map a3-counters; do
+for c in a2-finish a2-types a2-headers a2-settings a2-hash-map a2-slots a3-counters; do
 	attack ends $c
 done
 honest
@@ -102,6 +102,19 @@ lost=$((free - $(awk '/^MemFree/ { print $2 }' /proc/meminfo)))
 [ $lost -lt 32768 ] || fail "$lost KiB of dom0 are kept for a guest that does not read"
 evil_wait g1 $((60 + 2 * stall / 1000)) || fail "a13-stall"
 wait
+
+step "a13: slots that never come back"
+evil_post dom0 "python3 -c '
+import socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.IPPROTO_UDP, 103, 1400)	# UDP_SEGMENT
+end = time.time() + $stall / 1000 + 2
+while time.time() < end:
+    s.sendto(bytes(42000), (\"10.0.0.2\", 9001))
+    time.sleep(0.02)'"
+sleep 1
+attack goes-on a13-slots $stall
+evil_wait dom0 60
 
 step "what the vif of another guest gets meanwhile"
 net_load g2 10.0.0.1

@@ -62,8 +62,9 @@ attack goes-on honest 500
 attack goes-on a8-dump $ms
 attack either a1-messages $ms
 attack goes-on a1-contents $ms
+attack goes-on a1-slots $ms
 attack either a1-counters $ms
-for c in a2-finish a2-types a2-headers a2-settings a2-hash-map a3-counters; do
+for c in a2-finish a2-types a2-headers a2-settings a2-hash-map a2-slots a3-counters; do
 	attack ends $c
 done
 honest
