@@ -140,6 +140,7 @@ struct nc2_stats {
  * @nr_finished: number of them (N)
  * @unpublished: bytes of packets that the other end does not know to be
  *	consumed (N)
+ * @idle: messages in this poll that carry nothing (N)
  * @rx_stats: statistics (N)
  * @tx: ring that is written (T)
  * @tx_mem: pages of it (Q)
@@ -187,6 +188,7 @@ struct nc2_queue {
 	u32 finished[NC2_MAX_UNFINISHED];
 	unsigned int nr_finished;
 	u32 unpublished;
+	unsigned int idle;
 	struct nc2_stats rx_stats;
 
 	struct nc2_producer tx ____cacheline_aligned_in_smp;

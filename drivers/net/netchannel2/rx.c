@@ -14,7 +14,9 @@
  *
  * NAPI takes each message for work, so that no kind of message can keep it
  * busy. The event channel is unmasked when there is nothing left, and as
- * spurious if there was nothing at all, which makes Xen's events slow down.
+ * spurious if there was nothing at all, which makes Xen's events slow down. Who
+ * sends more messages that carry nothing than any honest end is not listened to
+ * for a millisecond, so that others are not kept waiting for it.
  */
 #include <linux/etherdevice.h>
 #include <linux/if_vlan.h>
@@ -37,6 +39,11 @@
 /* The other end is told of room at least each so many messages and bytes. */
 #define NC2_PUBLISH_MESSAGES	16
 #define NC2_PUBLISH_BYTES	32768
+/*
+ * In a poll, of messages that carry nothing: more than the ends of the smallest
+ * ring and the settings of a connection make.
+ */
+#define NC2_MAX_IDLE		16
 
 /*
  * Make room for more of a packet. The pages that a queue has had last are kept:
@@ -498,6 +505,23 @@ static bool nc2_rx_limited(struct nc2_queue *q)
 	return true;
 }
 
+/* Has there been too much that carries nothing? Then wait, without events. */
+static bool nc2_rx_too_idle(struct nc2_queue *q, const struct nc2_msg_hdr *hdr)
+{
+	switch (hdr->type) {
+	case NC2_MSG_PACKET:
+	case NC2_MSG_STAGED:
+	case NC2_MSG_SLOT:
+	case NC2_MSG_FINISH_PACKET:
+	case NC2_MSG_FREE_SLOTS:
+		return false;
+	}
+	if (++q->idle <= NC2_MAX_IDLE)
+		return false;
+	hrtimer_start(&q->timer, ns_to_ktime(NSEC_PER_MSEC), HRTIMER_MODE_REL);
+	return true;
+}
+
 /* Take messages: their number, or -EPROTO. @limited: a timer polls again. */
 static int nc2_rx(struct nc2_queue *q, int budget, bool *limited)
 {
@@ -518,6 +542,9 @@ static int nc2_rx(struct nc2_queue *q, int budget, bool *limited)
 		if (ret)
 			return ret;
 		nc2_consumer_done(&q->rx, &hdr);
+		*limited = nc2_rx_too_idle(q, &hdr);
+		if (*limited)
+			break;
 		if (++messages == NC2_PUBLISH_MESSAGES || q->unpublished >= NC2_PUBLISH_BYTES) {
 			nc2_rx_publish(q);
 			messages = 0;
@@ -567,21 +594,23 @@ static int nc2_rx_all(struct nc2_queue *q, int budget)
 int nc2_poll(struct napi_struct *napi, int budget)
 {
 	struct nc2_queue *q = container_of(napi, struct nc2_queue, napi);
-	bool sent = false;
+	bool sent = false, listen;
 	int work = 0;
 
 	if (!READ_ONCE(q->broken)) {
 		sent = nc2_tx_service(q);
 		if (!budget)
 			return 0;
+		q->idle = 0;
 		work = nc2_rx_all(q, budget);
 	}
 	if (work < 0) {
 		nc2_queue_break(q, "impossible message or counter");
 		work = 0;
 	}
-	/* The events of a queue that is broken stay masked. */
-	if (work < budget && napi_complete_done(napi, work) && !READ_ONCE(q->broken) &&
+	/* Else the events stay masked. Another poll may begin with napi_complete_done(). */
+	listen = !READ_ONCE(q->broken) && q->idle <= NC2_MAX_IDLE;
+	if (work < budget && napi_complete_done(napi, work) && listen &&
 	    atomic_xchg(&q->eoi_pending, 0))
 		xen_irq_lateeoi(q->irq, work || sent ? 0 : XEN_EOI_FLAG_SPURIOUS);
 	return work;
