@@ -31,7 +31,7 @@ done
 [ "$(grep -c 'vif[0-9]*\.[0-9]*-q' /proc/interrupts)" -eq 1 ] || fail "interrupts: $(grep vif /proc/interrupts)"
 free=$(free_kib)
 echo "free memory: $free3 KiB after 3 turns, $free after $attaches"
-# A connection's memory is 4 MiB of the guest, mapped here: pages, not memory.
+# A connection's memory is up to 8 MiB of the guest, mapped here: pages, not memory.
 [ $((free3 - free)) -lt 6144 ] || fail "dom0 has lost $((free3 - free)) KiB"
 guest_must g1 60 'kill -0 $(cat /tmp/load.pid) || { cat /tmp/load.out; exit 1; }
 	awk "/MemAvail/ { print }" /proc/meminfo'
