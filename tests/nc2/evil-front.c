@@ -33,7 +33,7 @@ static int evil_front_alloc(const struct evil_defect *defect)
 		{ &evil.slot_refs, 1, true },
 	};
 	unsigned int i, j, n = 0;
-	u32 *refs;
+	u32 *refs, *slot_refs;
 	int ret = 0;
 
 	for (i = 0; !ret && i < ARRAY_SIZE(want); i++)
@@ -45,8 +45,10 @@ static int evil_front_alloc(const struct evil_defect *defect)
 	for (i = 0; i < 4; i++)
 		for (j = 0; j < want[i].pages; j++)
 			refs[n++] = want[i].mem->refs[j];
-	memcpy(evil.slot_refs.area.page[0], evil.slot_mem.refs,
-	       EVIL_SLOTS * NC2_SLOT_PAGES * sizeof(*refs));
+	/* The whole page is good, so that nothing but a number is ever wrong. */
+	slot_refs = evil.slot_refs.area.page[0];
+	for (i = 0; i < PAGE_SIZE / sizeof(*slot_refs); i++)
+		slot_refs[i] = evil.slot_mem.refs[i % (EVIL_SLOTS * NC2_SLOT_PAGES)];
 	if (defect->ref >= 0)
 		refs[defect->ref] = defect->value;
 	evil_attach();

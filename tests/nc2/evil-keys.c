@@ -37,7 +37,7 @@ static void evil_try(const char *name, const struct evil_defect *defect,
 
 static const char *const evil_values[] = {
 	NULL, "", "0", "-1", "1", "17", "33", "2147483648", "4294967295", "4294967296",
-	"18446744073709551616", "0x1", "1 ", " 1", "one", "1e3", evil_4k,
+	"18446744073709551616", "0x1", "1 ", " 1", "one", "1e3", evil_4k, "49",
 };
 
 static int evil_keys(unsigned int ms)
@@ -50,13 +50,14 @@ static int evil_keys(unsigned int ms)
 		{ "netchannel2", 1 << 4 },
 		{ "num-queues", 1 << 4 },
 		{ "ring-page-order", 1 << 2 | 1 << 4 },
-		{ "staging-pages", 1 << 2 },
+		/* There are slots, so 0 is wrong. */
+		{ "staging-pages", 0 },
 		{ "extensions", ~0U },
 		{ "queue-0/control-ref", 0 },
 		{ "queue-0/event-channel", 0 },
-		{ "slots", 1 << 2 | 1 << 4 },
+		{ "slots", 1 << 2 | 1 << 4 | 1 << 5 | 1 << 6 },
 		/* What else the guest has granted may look like it. */
-		{ "queue-0/slots-ref", 1 << 4 | 1 << 5 | 1 << 6 },
+		{ "queue-0/slots-ref", 1 << 4 | 1 << 5 | 1 << 6 | 1 << 17 },
 	}, back[] = {
 		{ "max-queues", ~0U },
 		{ "max-ring-page-order", ~0U },
@@ -82,6 +83,29 @@ static int evil_keys(unsigned int ms)
 			/* Memory is shared for 2 pages of a ring, and staging. */
 			evil_try(name, &d, right >> j & 1 ? EVIL_EITHER : EVIL_ENDS);
 		}
+	}
+	return 0;
+}
+
+/* As many slots as the backend allows, and one more. */
+static int evil_slots_limit(unsigned int ms)
+{
+	unsigned int max = xenbus_read_unsigned(evil.xbdev->otherend, "max-staging-pages", 0);
+	unsigned int slots, more;
+	char value[12], name[32];
+
+	if (max < 2 * EVIL_STAGING)
+		return -EOPNOTSUPP;
+	slots = (max - 2 * EVIL_STAGING) / NC2_SLOT_PAGES;
+	/* Else it is the other bound that is tried. */
+	if (slots >= NC2_MAX_SLOTS)
+		return -EOPNOTSUPP;
+	for (more = 0; more < 2 && !evil_stop(); more++) {
+		struct evil_defect d = { .ref = -1, .key = { "slots", value } };
+
+		snprintf(value, sizeof(value), "%u", slots + more);
+		snprintf(name, sizeof(name), "slots = %s of %u", value, slots);
+		evil_try(name, &d, more ? EVIL_ENDS : EVIL_GOES_ON);
 	}
 	return 0;
 }
@@ -121,6 +145,7 @@ static int evil_setup_refs(unsigned int ms)
 
 const struct evil_case evil_keys_cases[] = {
 	{ "a12-keys", "each key: missing, and with all that it must not be", evil_keys, true, true },
+	{ "a12-slots", "one slot more than is allowed", evil_slots_limit, true, false },
 	{ "a6-setup", "rings whose pages are not granted", evil_setup_refs, true, false },
 	{ }
 };

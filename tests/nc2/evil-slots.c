@@ -89,9 +89,14 @@ void evil_put_slot(u32 slot, const void *frame, u32 len, u32 lie)
 	evil_put(&m, sizeof(m), NULL, 0);
 }
 
+static bool evil_slots_all(void)
+{
+	return evil.slots == BIT_ULL(evil_slots()) - 1;
+}
+
 static bool evil_slots_back(void)
 {
-	return evil_peer_left() || evil.slots == BIT_ULL(evil_slots()) - 1;
+	return evil_peer_left() || evil_slots_all();
 }
 
 /* All of them at once, and all come back. */
@@ -125,8 +130,9 @@ static void evil_back_slots(void)
 		{ NC2_MAX_SLOTS, 0 }, { 63, 0 }, { 64, 0 }, { 0x80000000, 0 },
 		{ 0xffffffff, 0 }, { 0, 13 }, { 0, 65537 }, { 0, 0xffffffff },
 	};
-	u8 frame[128];
-	u32 len = evil_frame(frame, 40);
+	u8 frame[1200];
+	/* Not copied as a whole: the other end has the page for a while. */
+	u32 len = evil_frame(frame, 1000);
 	unsigned int i;
 	char name[48];
 
@@ -185,7 +191,15 @@ static int evil_run_slots(unsigned int ms)
 	return 0;
 }
 
-/* None comes back while others send large packets: they have to come all the same. */
+static void evil_free_all(void)
+{
+	evil_put_free(BIT_ULL(evil_slots()) - 1);
+}
+
+/*
+ * None comes back while others send large packets: they have to come all the same.
+ * Then all come back, once, and twice.
+ */
 static int evil_keep_slots(unsigned int ms)
 {
 	unsigned int received;
@@ -193,9 +207,9 @@ static int evil_keep_slots(unsigned int ms)
 	if (!evil_slots())
 		return -EOPNOTSUPP;
 	evil.slots_kept = true;
-	evil_sleep(ms / 2);
+	evil_wait(evil_slots_back, msecs_to_jiffies(ms / 2));
 	received = evil.received;
-	if (evil.slots != BIT_ULL(evil_slots()) - 1) {
+	if (!evil_slots_all()) {
 		evil.bad++;
 		evil_say("BAD only slots 0x%llx were filled\n", evil.slots);
 	}
@@ -205,9 +219,20 @@ static int evil_keep_slots(unsigned int ms)
 		evil_say("BAD %u packets without slots\n", evil.received - received);
 	}
 	evil_verdict("slots are kept", EVIL_GOES_ON);
-	/* The next case is to have some. */
-	evil_disconnect();
-	evil_connect();
+	evil.slots = 0;
+	evil_free_all();
+	evil_publish();
+	evil_verdict("all slots at last", EVIL_GOES_ON);
+	evil_wait(evil_slots_back, msecs_to_jiffies(ms / 2));
+	if (!evil_slots_all()) {
+		evil.bad++;
+		evil_say("BAD only slots 0x%llx were filled again\n", evil.slots);
+	}
+	/* One event for both, so that none is filled between. */
+	evil_free_all();
+	evil_free_all();
+	evil_publish();
+	evil_verdict("all slots twice", EVIL_ENDS);
 	return 0;
 }
 

@@ -56,6 +56,7 @@ for g in pv:6.1 pvh:6.12; do
 	net_verify g1 10.0.0.1 --tcp --zerocopy --count 30
 	net_verify g1 fd00:0::1 --udp --rr --count 30
 	[ "$(nc2_stat "$vif" 'staged')" -gt 100 ] || fail "the staging areas were not used"
+	[ "$(nc2_stat "$vif" 'tx.*slots')" -gt 10 ] || fail "no slots were used: $(ethtool -S "$vif")"
 	[ "$(nc2_stat "$vif" 'errors')" -eq 0 ] || fail "errors: $(ethtool -S "$vif")"
 
 	for k in tx rx tso sg tx-udp-segmentation gro; do
@@ -91,6 +92,15 @@ for g in pv:6.1 pvh:6.12; do
 	must ip link delete vl
 	guest_destroy g1
 done
+
+step "a guest that does not trust dom0: no slots"
+nc2_guest g1 10.0.0.2/24 fd00:0::2/64 -- vif="$(nc2_vif 1),trusted=0"
+vif=vif$(guest_id g1).0
+net_serve g1
+net_verify dom0 10.0.0.2 --tcp --sendfile --count 30
+[ "$(nc2_stat "$vif" 'staged')" -gt 100 ] || fail "the staging areas were not used"
+[ "$(nc2_stat "$vif" 'slots')" -eq 0 ] || fail "slots were used: $(ethtool -S "$vif")"
+guest_destroy g1
 
 step "without staging areas: by grant copies"
 echo 0 >/sys/module/netchannel2/parameters/staging_kib

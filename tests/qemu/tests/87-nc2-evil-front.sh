@@ -86,6 +86,16 @@ for c in a11-closing a11-states a11-half a11-reconnect; do
 done
 attack ends a12-keys
 honest
+step "a12: dom0 allows fewer slots than there may be"
+staging_kib=/sys/module/netchannel2/parameters/staging_kib
+kib=$(cat $staging_kib)
+pages=$(xenstore-read "$back/max-staging-pages")
+echo 1024 >$staging_kib
+must xenstore-write "$back/max-staging-pages" 256
+attack ends a12-slots
+echo "$kib" >$staging_kib
+must xenstore-write "$back/max-staging-pages" "$pages"
+honest
 
 step "a8: dom0 sends to it"
 timeout 20 sockperf tp -i 10.0.0.2 -p 9001 -m 1400 -t $((ms / 1000 + 2)) >/dev/null 2>&1 3>&- &
@@ -107,12 +117,12 @@ evil_post dom0 "python3 -c '
 import socket, time
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.setsockopt(socket.IPPROTO_UDP, 103, 1400)	# UDP_SEGMENT
-end = time.time() + $stall / 1000 + 2
+end = time.time() + 3 * $stall / 2000 + 4
 while time.time() < end:
     s.sendto(bytes(42000), (\"10.0.0.2\", 9001))
     time.sleep(0.02)'"
 sleep 1
-attack goes-on a13-slots $stall
+attack ends a13-slots $stall
 evil_wait dom0 60
 
 guest_post g1 "$(evil_script a1-messages 100000)"
