@@ -217,7 +217,9 @@ static void nc2_stall_work(struct work_struct *work)
 		u32 mark;
 
 		__netif_tx_lock_bh(txq);
-		if (q->live && netif_xmit_stopped(txq) && !q->broken) {
+		/* Stopped, or its senders may sleep, or they did: see below. */
+		if (q->live && !q->broken &&
+		    (netif_xmit_stopped(txq) || q->kept || (nd->stalled && q->stall_seen))) {
 			mark = READ_ONCE(q->tx.peer->cons);
 			/* Seen unchanged twice, a period apart. */
 			if (q->stall_seen && mark == q->stall_mark) {

@@ -94,15 +94,6 @@ for g in pv:6.1 pvh:6.12; do
 	guest_destroy g1
 done
 
-step "a guest that does not trust dom0: no slots"
-nc2_guest g1 10.0.0.2/24 fd00:0::2/64 -- vif="$(nc2_vif 1),trusted=0"
-vif=vif$(guest_id g1).0
-net_serve g1
-net_verify dom0 10.0.0.2 --udp --gso 1000 --count 2000 --loss 1000
-[ "$(nc2_stat "$vif" 'staged')" -gt 10 ] || fail "the staging areas were not used"
-[ "$(nc2_stat "$vif" 'slots')" -eq 0 ] || fail "slots were used: $(ethtool -S "$vif")"
-guest_destroy g1
-
 step "without staging areas: by grant copies"
 echo 0 >/sys/module/netchannel2/parameters/staging_kib
 nc2_guest g1 10.0.0.2/24 fd00:0::2/64 -- vif="$(nc2_vif 1)"
