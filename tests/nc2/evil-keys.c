@@ -7,7 +7,8 @@
 
 #include "evil.h"
 
-static char evil_4k[2049];
+/* Long, but not too long for xenstore, which the other end would not hear of. */
+static char evil_long[1025];
 
 /*
  * Try to connect like this, then in the right way. Whether it may work depends
@@ -21,10 +22,13 @@ static void evil_try(const char *name, const struct evil_defect *defect,
 
 	if (evil_stop())
 		return;
-	/* A frontend may wait for a backend that makes sense. */
+	/*
+	 * A frontend may wait for a backend that makes sense. What xenstore has no
+	 * room for was not refused by the other end.
+	 */
 	works = !ret && evil_alive();
 	bad = (works && expect == EVIL_ENDS) || (!works && expect == EVIL_GOES_ON) ||
-	      (ret == -ETIMEDOUT && !evil.back);
+	      (ret == -ETIMEDOUT && !evil.back) || ret == -ENOSPC;
 	evil.bad += bad;
 	evil_say("%s %s: %s (%d)\n", bad ? "BAD" : "ok", name,
 		 works ? "works" : ret ? "is refused" : "is ended", ret);
@@ -37,7 +41,7 @@ static void evil_try(const char *name, const struct evil_defect *defect,
 
 static const char *const evil_values[] = {
 	NULL, "", "0", "-1", "1", "17", "33", "2147483648", "4294967295", "4294967296",
-	"18446744073709551616", "0x1", "1 ", " 1", "one", "1e3", evil_4k, "49",
+	"18446744073709551616", "0x1", "1 ", " 1", "one", "1e3", evil_long, "49",
 };
 
 static int evil_keys(unsigned int ms)
@@ -68,7 +72,7 @@ static int evil_keys(unsigned int ms)
 	unsigned int i, j, n = evil.back ? ARRAY_SIZE(back) : ARRAY_SIZE(front);
 	char name[64];
 
-	memset(evil_4k, '1', sizeof(evil_4k) - 1);
+	memset(evil_long, '1', sizeof(evil_long) - 1);
 	for (i = 0; i < n; i++) {
 		for (j = 0; j < ARRAY_SIZE(evil_values) && !evil_stop(); j++) {
 			struct evil_defect d = {
