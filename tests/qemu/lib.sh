@@ -159,25 +159,34 @@ guest_id()
 	xl domid "$1" 2>/dev/null
 }
 
+# Asking xl costs half a second of an emulated machine: guest_run does it once.
+guest_data()	# name
+{
+	local id=${guest_at:-}
+	[ -n "$id" ] || id=$(guest_id "$1") || return 1
+	echo "/local/domain/$id/data"
+}
+
 guest_read()	# name key
 {
-	local id
-	id=$(guest_id "$1") && xenstore-read -R "/local/domain/$id/data/$2" 2>/dev/null
+	local path
+	path=$(guest_data "$1") && xenstore-read -R "$path/$2" 2>/dev/null
 }
 
 # guest_await NAME SECONDS KEY PATTERN: until the guest has written a KEY that
-# fits the shell pattern. Told by xenstore, so it costs nothing meanwhile.
+# fits the shell pattern, to $guest_value. Told by xenstore, so it costs nothing
+# meanwhile.
 guest_await()
 {
-	local end=$((SECONDS + $2 * patience)) path value watch watcher ok=1 left
-	path=/local/domain/$(guest_id "$1")/data/$3
+	local end=$((SECONDS + $2 * patience)) path watch watcher ok=1 left
+	path=$(guest_data "$1")/$3 || fail "there is no guest $1"
 	exec {watch}< <(exec xenstore-watch "$path" 2>/dev/null)
 	watcher=$!
 	while left=$((end - SECONDS)) && [ $left -gt 0 ]; do
 		read -r -t $left -u "$watch" _ || break
-		value=$(xenstore-read "$path" 2>/dev/null) || continue
+		guest_value=$(xenstore-read -R "$path" 2>/dev/null) || continue
 		# shellcheck disable=SC2254
-		case $value in
+		case $guest_value in
 		$4)	ok=0 && break ;;
 		esac
 	done
@@ -211,9 +220,10 @@ guest_boot()
 # and a guest takes no number twice.
 guest_post()
 {
+	local path
+	path=$(guest_data "$1") || fail "there is no guest $1"
 	guest_seq=${EPOCHREALTIME//[!0-9]/}
-	xenstore-write "/local/domain/$(guest_id "$1")/data/run" \
-		"$guest_seq $(base64 -w 0 <<<"$2")"
+	xenstore-write "$path/run" "$guest_seq $(base64 -w 0 <<<"$2")"
 }
 
 guest_answered()	# name seq
@@ -228,17 +238,17 @@ guest_answered()	# name seq
 # standard output, its status as ours, 124 if it does not come.
 guest_wait()
 {
-	local rc out
 	guest_await "$1" "$2" rc "$guest_seq *" || return 124
-	out=$(guest_read "$1" out) || :
-	[ -z "$out" ] || echo "$out"
-	rc=$(guest_read "$1" rc)
-	return "${rc#* }"
+	guest_value=${guest_value#* }
+	[ "$guest_value" = "${guest_value#* }" ] || echo "${guest_value#* }"
+	return "${guest_value%% *}"
 }
 
 # guest_run NAME SECONDS COMMAND
 guest_run()
 {
+	local guest_at
+	guest_at=$(guest_id "$1") || return 124
 	guest_post "$1" "$3"
 	guest_wait "$1" "$2"
 }
