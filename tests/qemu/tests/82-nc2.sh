@@ -95,10 +95,22 @@ for g in pv:6.1 pvh:6.12; do
 done
 
 step "without staging areas: by grant copies"
+kib=$(cat /sys/module/netchannel2/parameters/staging_kib)
 echo 0 >/sys/module/netchannel2/parameters/staging_kib
 nc2_guest g1 10.0.0.2/24 fd00:0::2/64 -- vif="$(nc2_vif 1)"
 vif=vif$(guest_id g1).0
 verify "grant copies" 10.0.0. fd00:0::
 [ "$(nc2_stat "$vif" 'staged')" -eq 0 ] || fail "staging areas were used: $(ethtool -S "$vif")"
 [ "$(nc2_stat "$vif" 'copied')" -gt 100 ] || fail "no grant copies: $(ethtool -S "$vif")"
+
+step "a guest that does not trust its backend: no slots"
+echo "$kib" >/sys/module/netchannel2/parameters/staging_kib
+nc2_attach g1 "$(nc2_vif 2),untrusted"
+must ip addr add 10.9.0.1/24 dev xenbr0
+guest_net g1 eth1 10.9.0.2/24
+net_serve g1
+net_verify dom0 10.9.0.2 --udp --gso 1000 --count 2000 --loss 1000
+vif=vif$(guest_id g1).1
+[ "$(nc2_stat "$vif" 'staged')" -gt 10 ] || fail "the staging areas were not used"
+[ "$(nc2_stat "$vif" 'slots')" -eq 0 ] || fail "slots were used: $(ethtool -S "$vif")"
 guest_destroy g1
