@@ -23,7 +23,7 @@ suite=bookworm
 dom0_packages='xen-utils-4.17 xen-utils-common xenstore-utils qemu-system-xen
 	qemu-utils e2fsprogs fio kmod iproute2 procps util-linux strace udev
 	liburing2 libuuid1 libseccomp2 libjson-c5 libcap2 libasan8 libubsan1
-	ethtool iperf3 nftables openvswitch-switch sockperf tcpdump'
+	ethtool iperf3 net-tools nftables openvswitch-switch sockperf tcpdump'
 guest_packages='systemd systemd-sysv udev dbus e2fsprogs fio kmod iproute2
 	procps xenstore-utils ethtool iperf3 kexec-tools sockperf tcpdump'
 

@@ -86,3 +86,17 @@ net_verify g1 10.0.4.3 --udp --sizes 60-60000 --count 100 --loss 20
 net_verify g1 10.0.4.1 --tcp --count 20
 guest_destroy g2
 guest_destroy g1
+
+step "routed, to dom0 and to a guest on the bridge"
+echo 1 >/proc/sys/net/ipv4/ip_forward
+nc2_guest g1 10.7.0.2/32 -- \
+	vif='mac=00:16:3e:00:00:01,ip=10.7.0.2,gatewaydev=xenbr0,script=vif-nc2-route'
+guest_must g1 30 'ip route add 10.0.0.1 dev eth0 && ip route add default via 10.0.0.1'
+nc2_guest g2 10.0.0.3/24 -- vif="$(nc2_vif 2)"
+guest_must g2 30 'ip route add default via 10.0.0.1'
+net_serve g2
+net_verify g1 10.0.0.1 --tcp --count 30
+net_verify g1 10.0.0.3 --tcp --sizes 60-65535 --count 30
+net_verify g1 10.0.0.3 --udp --sizes 60-60000 --count 30 --loss 4
+guest_destroy g2
+guest_destroy g1
