@@ -34,7 +34,7 @@
 /* From here on a packet may have a slot for itself. */
 #define NC2_SLOT_MIN_BYTES	(NC2_SLOT_BYTES / 2)
 /* So many are under way before an skb is kept. */
-#define NC2_KEEP_PACKETS	64
+#define NC2_KEEP_PACKETS	16
 #define NC2_TX_MAX_MSG		(sizeof(struct nc2_msg_packet) + NC2_SMALL_BYTES)
 
 static struct netdev_queue *nc2_txq(struct nc2_queue *q)
