@@ -2,7 +2,6 @@
 # shellcheck shell=bash
 # netchannel2: attach, detach, destroy, reload, reboot under load leave nothing behind.
 # timeout: 3600
-# long: yes
 # kernels: 6.1
 
 attaches=4 kills=3

@@ -2,7 +2,6 @@
 # shellcheck shell=bash
 # netchannel2: a hostile frontend harms nobody but itself: not dom0, and no other guest's vif.
 # timeout: 3600
-# long: yes
 # kernels: 6.1
 
 ms=1000 stall=6000
