@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# netchannel2: what ethtool says and sets, mtu=, netconsole, frames for others.
+# timeout: 900
+# kernels: 6.12
+
+nc2_up max_queues=4
+net_serve dom0
+for port in 1 2 3 4; do
+	net_serve dom0 -p 800$port
+done
+must ip link set xenbr0 mtu 9000
+# Either end has another ethtool interface of the kernel.
+nc2_params=max_queues=4 nc2_guest g1 10.0.0.2/24 -- kernel=6.1 vcpus=2 \
+	vif="$(nc2_vif 1 mtu=9000)"
+vif=vif$(guest_id g1).0
+
+step "mtu= is the vif's at both ends"
+[ "$(cat "/sys/class/net/$vif/mtu")" = 9000 ] || fail "dom0: MTU $(cat "/sys/class/net/$vif/mtu")"
+guest_must g1 30 'cat /sys/class/net/eth0/mtu' | grep -qx 9000 || fail "the guest's MTU is not 9000"
+net_verify g1 10.0.0.1 --tcp --sizes 60-65535 --count 10
+
+step "what ethtool says"
+guest_must g1 30 'ethtool -i eth0 | grep -x "bus-info: vif-0"; ethtool eth0 | grep "Link detected: yes"'
+ethtool -i "$vif" | grep -x "bus-info: vif-$(guest_id g1)-0" || fail "$(ethtool -i "$vif")"
+guest_must g1 30 'l=$(cat /sys/class/net/eth0/queues/tx-*/byte_queue_limits/limit | sort -n | tail -n 1); echo "BQL: $l"; [ "$l" -gt 0 ]'
+[ "$(nc2_stat "$vif" 'rx0_packets')" -gt 0 ] || fail "$(ethtool -S "$vif")"
+
+step "what it must refuse"
+refuses()	# WHERE WHY OPTION...
+{
+	local said
+	if [ "$1" = dom0 ]; then
+		! said=$(ethtool "${@:3}" 2>&1) || fail "dom0: ethtool ${*:3} passes"
+	else
+		! said=$(guest_run g1 30 "ethtool ${*:3} 2>&1") || fail "guest: ethtool ${*:3} passes"
+	fi
+	grep -qE -- "$2" <<<"$said" || fail "ethtool ${*:3} says: $said"
+}
+refuses g1 'rx-usecs must be 0 to 1000' -C eth0 rx-usecs 1001
+refuses g1 'must be a power of two, at least 128' -G eth0 rx 300 tx 300
+refuses g1 'must be a power of two, at least 128' -G eth0 rx 64 tx 64
+refuses g1 'rx and tx must be the same' -G eth0 rx 256 tx 512
+refuses g1 'exceeds maximum' -G eth0 rx 8192 tx 8192
+refuses g1 'exceeds maximum' -L eth0 combined 5
+refuses g1 '.' -L eth0 combined 0
+refuses g1 '.' -X eth0 equal 5
+refuses dom0 "rings are the frontend's to choose" -G "$vif" rx 256 tx 256
+refuses dom0 'Operation not supported' -L "$vif" combined 1
+net_verify g1 10.0.0.1 --tcp --count 5
+
+step "coalescing"
+for us in 1000 1 0; do
+	guest_must g1 30 "ethtool -C eth0 rx-usecs $us && ethtool -c eth0 | grep -E 'rx-usecs:[[:space:]]*$us\$'"
+	must ethtool -C "$vif" rx-usecs $us
+	net_verify g1 10.0.0.1 --tcp --count 10
+done
+
+# Packets that each of 4 queues has received meanwhile, of flows both ways.
+spread()	# WHERE DEV
+{
+	local of="ethtool -S $2 | sed -n 's/.*rx\([0-9]*\)_packets: /\1 /p'" from to
+	from=$(at "$1" 30 "$of")
+	guest_must g1 200 'for p in 8001 8002 8003 8004; do
+			nettest run --to 10.0.0.1 -p $p --tcp --count 10 >/dev/null & pids="$pids $!"
+			nettest run --to 10.0.0.1 -p $p --tcp --count 10 >/dev/null & pids="$pids $!"
+		done
+		for p in $pids; do wait $p || exit 1; done'
+	to=$(at "$1" 30 "$of")
+	awk 'NR == FNR { n[$1] = $2; next } { printf "%d ", $2 - n[$1] }' <(echo "$from") <(echo "$to")
+}
+
+step "flows go to the queues that were said"
+guest_must g1 60 'ethtool -L eth0 combined 4; i=0
+	until [ $(ls -d /sys/class/net/eth0/queues/rx-* | wc -l) = 4 ] && [ $(cat /sys/class/net/eth0/carrier) = 1 ]; do
+	i=$((i + 1)); [ $i -lt 200 ] || { echo no 4 queues; exit 1; }; sleep 0.1; done
+	ethtool -x eth0 | grep "with 4 RX ring"; ethtool -X eth0 equal 2'
+read -r a b c d <<<"$(spread g1 eth0)"
+echo "the guest, to queues 0 and 1: $a $b $c $d"
+[ $((a + b)) -gt 80 ] && [ $((c + d)) -eq 0 ] || fail "queues 2 and 3 have $c and $d packets"
+must ethtool -X "$vif" weight 0 0 0 1
+read -r a b c d <<<"$(spread dom0 "$vif")"
+echo "dom0, to queue 3: $a $b $c $d"
+[ "$d" -gt 80 ] && [ $((a + b + c)) -eq 0 ] || fail "queues 0 to 2 have $a, $b and $c packets"
+guest_must g1 30 'ethtool -X eth0 default'
+read -r a b c d <<<"$(spread g1 eth0)"
+echo "the guest, to all: $a $b $c $d"
+[ $((c + d)) -gt 0 ] || fail "queues 2 and 3 are not used again"
+
+step "netconsole in the guest"
+mac=$(cat /sys/class/net/xenbr0/address)
+# Text that begins with pvio.
+timeout $((40 * patience)) tcpdump -l -n -A -c 1 -i xenbr0 'udp port 6666 and udp[8:4] = 0x7076696f' >"$state/netconsole" 2>&1 3>&- &
+nap 3
+guest_must g1 30 "modprobe netconsole netconsole=6665@10.0.0.2/eth0,6666@10.0.0.1/$mac
+	echo '<1>pvio: over netpoll' >/dev/kmsg"
+wait $! || fail "tcpdump: status $?: $(cat "$state/netconsole")"
+grep -q 'pvio: over netpoll' "$state/netconsole" || fail "it said: $(cat "$state/netconsole")"
+guest_must g1 30 'modprobe -r netconsole'
+
+step "frames for others are seen, if wanted"
+must ip neigh replace 10.0.0.99 lladdr 00:16:3e:00:00:99 dev xenbr0 nud permanent
+guest_post g1 'timeout 60 tcpdump -n -c 3 -i eth0 ether dst 00:16:3e:00:00:99 2>&1'
+nap 5
+timeout 20 sockperf tp -i 10.0.0.99 -p 9001 -m 64 --mps 10 -t 5 >/dev/null 2>&1 3>&- || :
+guest_wait g1 60 || fail "tcpdump in the guest: status $?"
+guest_destroy g1
