@@ -4,7 +4,7 @@
 # timeout: 3600
 # kernels: 6.1
 
-attaches=4 kills=3
+attaches=3 kills=2
 [ -z "${note_long:-}" ] || attaches=100 kills=20
 
 bed_udev
