@@ -127,6 +127,19 @@ static void nc2_rx_put_slot(struct nc2_queue *q, unsigned int slot)
 	put_page(q->slot_mem.pages[slot * NC2_SLOT_PAGES]);
 }
 
+/*
+ * A live migration knows of what a guest writes, and not of what a backend does
+ * in memory that it has mapped. So what stays there is written by this end, too.
+ */
+static void nc2_rx_dirty(struct page *page, u32 len)
+{
+	u8 *data = page_address(page);
+	u32 i;
+
+	for (i = 0; i < len; i += PAGE_SIZE)
+		WRITE_ONCE(data[i], READ_ONCE(data[i]));
+}
+
 /* The packet in a slot: headers are copied, the rest stays where it is. */
 static struct sk_buff *nc2_rx_slot(struct nc2_queue *q, const struct nc2_packet *p)
 {
@@ -140,6 +153,7 @@ static struct sk_buff *nc2_rx_slot(struct nc2_queue *q, const struct nc2_packet 
 	/* As in nc2_area_read(). */
 	barrier();
 	if (p->len > head) {
+		nc2_rx_dirty(page, p->len);
 		get_page(page);
 		skb_add_rx_frag(skb, 0, page, head, p->len - head, NC2_SLOT_BYTES);
 		/* Who needs it not to change makes a copy. */
@@ -582,6 +596,16 @@ static int nc2_rx_all(struct nc2_queue *q, int budget)
 	return ret ? ret : work;
 }
 
+/*
+ * Is this another domain than the one that has connected? From where a migrated
+ * guest goes on until its driver is told, what its rings contain is of any time.
+ * Event channels are forgotten while all processors stand still.
+ */
+static bool nc2_rx_resumed(const struct nc2_queue *q)
+{
+	return !q->nd->backend && irq_from_evtchn(q->evtchn) != q->irq;
+}
+
 /**
  * nc2_poll - NAPI of a queue
  * @napi: its NAPI
@@ -597,7 +621,7 @@ int nc2_poll(struct napi_struct *napi, int budget)
 	bool sent = false, listen;
 	int work = 0;
 
-	if (!READ_ONCE(q->broken)) {
+	if (!READ_ONCE(q->broken) && !nc2_rx_resumed(q)) {
 		sent = nc2_tx_service(q);
 		if (!budget)
 			return 0;

@@ -151,6 +151,9 @@
  * time. A backend without a slot uses the staging area. There are none from
  * frontend to backend, as a backend trusts nobody. The frontend copies the
  * headers, and must do without the rest being what it was when it looked last.
+ * A live migration does not know what a backend has written to memory that it
+ * has mapped: a frontend writes to each page of a slot's packet, any byte as it
+ * is, before the packet may be in use when the domain is suspended.
  *
  * Packets
  * =======
