@@ -7,6 +7,7 @@
 turns=2
 [ -z "${note_long:-}" ] || turns=20
 
+slots=0
 nc2_up
 net_serve dom0
 
@@ -17,6 +18,19 @@ alive()
 	guest_must g1 100 'kill -0 $(cat /tmp/load.pid) || { cat /tmp/load.out; exit 1; }
 		i=0; until [ "$(cat /sys/class/net/eth0/carrier)" = 1 ]; do
 		i=$((i + 1)); [ $i -lt 300 ] || { echo no carrier; exit 1; }; sleep 0.1; done'
+}
+
+# What is received meanwhile waits for its reader: in slots, if dom0 sends much.
+hesitate()
+{
+	guest_must g1 30 'setsid sh -c "while kill -STOP $(cat /tmp/load.pid); do sleep 1
+			kill -CONT $(cat /tmp/load.pid); sleep 0.3
+		done" >/dev/null 2>&1 </dev/null & echo $! >/tmp/hesitate.pid'
+}
+
+go_on()
+{
+	guest_must g1 30 'kill $(cat /tmp/hesitate.pid); kill -CONT $(cat /tmp/load.pid)'
 }
 
 for type in pv pvh; do
@@ -38,9 +52,13 @@ for type in pv pvh; do
 	for i in $(seq $turns); do
 		[ $type = pvh ] || break
 		step "guest g1: live migration $i"
+		hesitate
 		must timeout $((300 * patience)) xl migrate -s '' g1 'xl migrate-receive' >/dev/null
 		alive
+		go_on
+		slots=$((slots + $(nc2_stat "vif$(guest_id g1).0" 'tx.*slots')))
 	done
+	[ $type = pv ] || [ "$slots" -gt 0 ] || fail "no slots were used between migrations"
 	net_load_end g1
 	net_verify g1 10.0.0.1 --udp --sizes 60-60000 --count 20 --loss 4
 	guest_destroy g1

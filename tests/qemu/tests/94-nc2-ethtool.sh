@@ -91,10 +91,11 @@ step "netconsole in the guest"
 mac=$(cat /sys/class/net/xenbr0/address)
 # Text that begins with pvio.
 timeout $((40 * patience)) tcpdump -l -n -A -c 1 -i xenbr0 'udp port 6666 and udp[8:4] = 0x7076696f' >"$state/netconsole" 2>&1 3>&- &
+dump=$!
 nap 3
 guest_must g1 30 "modprobe netconsole netconsole=6665@10.0.0.2/eth0,6666@10.0.0.1/$mac
 	echo '<1>pvio: over netpoll' >/dev/kmsg"
-wait $! || fail "tcpdump: status $?: $(cat "$state/netconsole")"
+wait $dump || fail "tcpdump: status $?: $(cat "$state/netconsole")"
 grep -q 'pvio: over netpoll' "$state/netconsole" || fail "it said: $(cat "$state/netconsole")"
 guest_must g1 30 'modprobe -r netconsole'
 
