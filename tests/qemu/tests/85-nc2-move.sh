@@ -7,7 +7,6 @@
 turns=2
 [ -z "${note_long:-}" ] || turns=20
 
-slots=0
 nc2_up
 net_serve dom0
 
@@ -56,9 +55,8 @@ for type in pv pvh; do
 		must timeout $((300 * patience)) xl migrate -s '' g1 'xl migrate-receive' >/dev/null
 		alive
 		go_on
-		slots=$((slots + $(nc2_stat "vif$(guest_id g1).0" 'tx.*slots')))
+		echo "packets in slots since: $(nc2_stat "vif$(guest_id g1).0" 'tx.*slots')"
 	done
-	[ $type = pv ] || [ "$slots" -gt 0 ] || fail "no slots were used between migrations"
 	net_load_end g1
 	net_verify g1 10.0.0.1 --udp --sizes 60-60000 --count 20 --loss 4
 	guest_destroy g1
