@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 # netchannel2: what ethtool says and sets, mtu=, netconsole, frames for others.
 # timeout: 900
+# long: yes
 # kernels: 6.12
 
 nc2_up max_queues=4
@@ -83,20 +84,23 @@ read -r a b c d <<<"$(spread dom0 "$vif")"
 echo "dom0, to queue 3: $a $b $c $d"
 [ "$d" -gt 80 ] && [ $((a + b + c)) -eq 0 ] || fail "queues 0 to 2 have $a, $b and $c packets"
 guest_must g1 30 'ethtool -X eth0 default'
-read -r a b c d <<<"$(spread g1 eth0)"
-echo "the guest, to all: $a $b $c $d"
+# 8 flows with hashes by chance: none of them there once in 256 times.
+for i in 1 2 3; do
+	read -r a b c d <<<"$(spread g1 eth0)"
+	echo "the guest, to all: $a $b $c $d"
+	[ $((c + d)) -eq 0 ] || break
+done
 [ $((c + d)) -gt 0 ] || fail "queues 2 and 3 are not used again"
 
 step "netconsole in the guest"
 mac=$(cat /sys/class/net/xenbr0/address)
-# Text that begins with pvio.
-timeout $((40 * patience)) tcpdump -l -n -A -c 1 -i xenbr0 'udp port 6666 and udp[8:4] = 0x7076696f' >"$state/netconsole" 2>&1 3>&- &
+tcpdump -l -n -A -i xenbr0 'udp port 6666' >"$state/netconsole" 2>&1 3>&- &
 dump=$!
 nap 3
 guest_must g1 30 "modprobe netconsole netconsole=6665@10.0.0.2/eth0,6666@10.0.0.1/$mac
 	echo '<1>pvio: over netpoll' >/dev/kmsg"
-wait $dump || fail "tcpdump: status $?: $(cat "$state/netconsole")"
-grep -q 'pvio: over netpoll' "$state/netconsole" || fail "it said: $(cat "$state/netconsole")"
+wait_for 20 grep -q 'pvio: over netpoll' "$state/netconsole" || fail "it said: $(cat "$state/netconsole")"
+kill $dump
 guest_must g1 30 'modprobe -r netconsole'
 
 step "frames for others are seen, if wanted"
