@@ -211,7 +211,7 @@ guest_boot()
 	must timeout $((120 * patience)) xl create "$state/$1.cfg"
 	guest_await "$1" "${2:-240}" state 'ready *' ||
 		fail "guest $1: no agent after ${2:-240} s"
-	step "guest $1: up ($(guest_read "$1" state | cut -d' ' -f2)) after $((SECONDS - t)) s"
+	step "guest $1: up ($(cut -d' ' -f2 <<<"$guest_value")) after $((SECONDS - t)) s"
 }
 
 # guest_post NAME COMMAND: give the guest a command, do not wait. Encoded, as
@@ -442,6 +442,15 @@ nc2_attach()
 	after=$(net_vifs | grep -vxF "$before")
 	ethtool -i "$after" | grep -qx 'driver: netchannel2' ||
 		fail "$after is not netchannel2's: $(ethtool -i "$after")"
+}
+
+# nc2_queues GUEST N: its eth0 gets N queues, and has them.
+nc2_queues()
+{
+	guest_must "$1" 60 "ethtool -L eth0 combined $2; i=0
+		until [ \$(ls -d /sys/class/net/eth0/queues/rx-* 2>/dev/null | wc -l) = $2 ] &&
+			[ \$(cat /sys/class/net/eth0/carrier) = 1 ]; do
+			i=\$((i + 1)); [ \$i -lt 200 ] || { echo no $2 queues; exit 1; }; sleep 0.1; done"
 }
 
 # nc2_stat DEV PATTERN: sum of dom0's statistics of a netdev that fit.

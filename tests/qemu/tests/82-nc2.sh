@@ -25,10 +25,7 @@ verify()	# WHAT PREFIX...
 queues()	# N
 {
 	local q
-	guest_must g1 60 "ethtool -L eth0 combined $1; i=0
-		until [ \$(ls -d /sys/class/net/eth0/queues/rx-* | wc -l) = $1 ] &&
-			[ \$(cat /sys/class/net/eth0/carrier) = 1 ]; do
-			i=\$((i + 1)); [ \$i -lt 200 ] || { echo no $1 queues; exit 1; }; sleep 0.1; done"
+	nc2_queues g1 "$1"
 	step "guest g1: $1 queues"
 	guest_must g1 200 'for p in 8001 8002 8003 8004; do
 			nettest run --to 10.0.0.1 -p $p --tcp --count 30 & pids="$pids $!"

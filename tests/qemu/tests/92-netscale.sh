@@ -27,10 +27,7 @@ queues_netchannel2()
 {
 	guest_must g1 60 'modprobe netchannel2 max_queues=4'
 	guest_run g1 60 'ip addr show dev eth0 | grep -q 10.0.0.2' || guest_net g1 eth0 10.0.0.2/24
-	guest_must g1 60 "ethtool -L eth0 combined $1; i=0
-		until [ \$(ls -d /sys/class/net/eth0/queues/tx-* 2>/dev/null | wc -l) = $1 ] &&
-			[ \$(cat /sys/class/net/eth0/carrier) = 1 ]; do
-			i=\$((i + 1)); [ \$i -lt 200 ] || exit 1; sleep 0.1; done"
+	nc2_queues g1 "$1"
 }
 
 kbits()	# OPTION...
