@@ -149,6 +149,29 @@ static int nc2_set_coalesce(struct net_device *dev, struct ethtool_coalesce *coa
 	return 0;
 }
 
+/* It is the backend that chooses between a slot and the staging area. */
+static int nc2_get_tunable(struct net_device *dev, const struct ethtool_tunable *tuna,
+			   void *data)
+{
+	const struct nc2_dev *nd = netdev_priv(dev);
+
+	if (!nd->backend || tuna->id != ETHTOOL_TX_COPYBREAK)
+		return -EOPNOTSUPP;
+	*(u32 *)data = nd->tx_copybreak;
+	return 0;
+}
+
+static int nc2_set_tunable(struct net_device *dev, const struct ethtool_tunable *tuna,
+			   const void *data)
+{
+	struct nc2_dev *nd = netdev_priv(dev);
+
+	if (!nd->backend || tuna->id != ETHTOOL_TX_COPYBREAK)
+		return -EOPNOTSUPP;
+	WRITE_ONCE(nd->tx_copybreak, *(const u32 *)data);
+	return 0;
+}
+
 /* A queue is an rx and a tx queue of the stack, so both counts are the same. */
 static unsigned int nc2_stats_queues(const struct net_device *dev)
 {
@@ -289,6 +312,8 @@ const struct ethtool_ops nc2_ethtool_ops = {
 	.set_channels		= nc2_set_channels,
 	.get_coalesce		= nc2_get_coalesce,
 	.set_coalesce		= nc2_set_coalesce,
+	.get_tunable		= nc2_get_tunable,
+	.set_tunable		= nc2_set_tunable,
 	.get_sset_count		= nc2_get_sset_count,
 	.get_strings		= nc2_get_strings,
 	.get_ethtool_stats	= nc2_get_stats,

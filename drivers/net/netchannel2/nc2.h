@@ -268,6 +268,7 @@ struct nc2_config {
  *	queue 0, too (rtnl or T)
  * @peer_map: how the other end wants that (A)
  * @rx_usecs: time between the last packet and the next look (A)
+ * @tx_copybreak: backend: packets of more bytes have a slot if one is free (A)
  * @rate: what the other end may send; backend
  * @hotplug_watch: backend: tells when the hotplug script is through (C)
  * @rate_watch: backend: tells when the rate changes (C)
@@ -298,6 +299,7 @@ struct nc2_dev {
 	u8 hash_map[NC2_HASH_MAP_SIZE];
 	u8 peer_map[NC2_HASH_MAP_SIZE];
 	unsigned int rx_usecs;
+	u32 tx_copybreak;
 	struct nc2_rate rate;
 	struct xenbus_watch hotplug_watch;
 	struct xenbus_watch rate_watch;

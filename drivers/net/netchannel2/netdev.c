@@ -266,6 +266,7 @@ struct nc2_dev *nc2_netdev_alloc(struct xenbus_device *xbdev, bool backend,
 	nd->xbdev = xbdev;
 	nd->backend = backend;
 	nd->config.queues = 1;
+	nd->tx_copybreak = NC2_SLOT_BYTES / 2 - 1;
 	mutex_init(&nd->mutex);
 	nc2_rate_init(&nd->rate);
 	INIT_WORK(&nd->state_work, nc2_state_work);

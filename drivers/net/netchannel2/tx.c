@@ -31,8 +31,6 @@
 #define NC2_SMALL_BYTES		NC2_MAX_PREFIX_BYTES
 /* Where packets begin in the area. */
 #define NC2_STAGING_ALIGN	64
-/* From here on a packet may have a slot for itself. */
-#define NC2_SLOT_MIN_BYTES	(NC2_SLOT_BYTES / 2)
 /* So many are under way before an skb is kept. */
 #define NC2_KEEP_PACKETS	16
 #define NC2_TX_MAX_MSG		(sizeof(struct nc2_msg_packet) + NC2_SMALL_BYTES)
@@ -229,7 +227,7 @@ static void nc2_tx_put_staged(struct nc2_queue *q, const struct sk_buff *skb)
 		m.hash_type = skb->l4_hash ? NC2_HASH_L4 : NC2_HASH_L3;
 		m.hash = skb->hash;
 	}
-	if (q->free_slots && skb->len >= NC2_SLOT_MIN_BYTES) {
+	if (q->free_slots && skb->len > READ_ONCE(q->nd->tx_copybreak)) {
 		m.hdr.type = NC2_MSG_SLOT;
 		m.offset = nc2_tx_fill_slot(q, skb);
 		q->tx_stats.slots++;

@@ -44,7 +44,15 @@ refuses '.' -L eth0 combined 0
 refuses '.' -X eth0 equal 5
 must_fail "rings are the frontend's to choose" ethtool -G "$vif" rx 256 tx 256
 must_fail 'Operation not supported' ethtool -L "$vif" combined 1
+refuses 'not supported' --set-tunable eth0 tx-copybreak 1000
 net_verify g1 10.0.0.1 --tcp --count 5
+
+step "packets of more bytes have a slot"
+ethtool --get-tunable "$vif" tx-copybreak | grep -qx 'tx-copybreak: 32767' ||
+	fail "$(ethtool --get-tunable "$vif" tx-copybreak)"
+must ethtool --set-tunable "$vif" tx-copybreak 0
+net_verify g1 10.0.0.1 --udp --sizes 1000-9000 --count 50 --loss 4
+[ "$(nc2_stat "$vif" 'tx.*slots')" -ge 30 ] || fail "$(ethtool -S "$vif")"
 
 step "coalescing"
 for us in 1000 1 0; do
@@ -52,6 +60,22 @@ for us in 1000 1 0; do
 	must ethtool -C "$vif" rx-usecs $us
 	net_verify g1 10.0.0.1 --tcp --count 10
 done
+
+# Events that the guest has sent in 100 packets, each sent when the one before is
+# done with.
+paced()
+{
+	guest_must g1 60 "n() { ethtool -S eth0 | awk '/tx.*'\$1'/ { n += \$2 } END { print n }'; }
+		e=\$(n events) p=\$(n packets)
+		sockperf tp -i 10.0.0.1 -p 9 -m 64 --mps 1000 -t 3 >/dev/null
+		echo \$(((\$(n events) - e) * 100 / (\$(n packets) - p)))"
+}
+each=$(paced)
+must ethtool -C "$vif" rx-usecs 1000
+late=$(paced)
+must ethtool -C "$vif" rx-usecs 0
+echo "events in 100 packets: $each with rx-usecs 0, $late with 1000"
+[ $((late * 2)) -lt "$each" ] || fail "rx-usecs 1000 makes $late events of $each"
 
 # Packets that each of 4 queues has received meanwhile, of flows both ways.
 spread()	# WHERE DEV
