@@ -11,30 +11,29 @@ for port in 1 2 3 4; do
 done
 
 # All must be right, in both directions at once.
-verify()	# WHAT PREFIX...
+verify()	# WHAT PREFIXES [COMMAND]: what the guest is to do before
 {
-	local a
 	step "guest g1: $1"
-	for a in "${@:2}"; do
-		net_verify g1 "${a}1" --tcp --sizes 60-65535 --count 30
-		net_verify g1 "${a}1" --udp --sizes 60-60000 --count 30 --loss 4
-	done
+	guest_must g1 400 "${3:-:}
+		for to in $2; do
+			nettest run --to \${to}1 --tcp --sizes 60-65535 --count 12 || exit 1
+			nettest run --to \${to}1 --udp --sizes 60-60000 --count 12 --loss 4 || exit 1
+		done"
 }
 
 # Each queue must have carried packets, and the data be right.
 queues()	# N
 {
-	local q
 	nc2_queues g1 "$1"
 	step "guest g1: $1 queues"
 	guest_must g1 200 'for p in 8001 8002 8003 8004; do
-			nettest run --to 10.0.0.1 -p $p --tcp --count 30 & pids="$pids $!"
+			nettest run --to 10.0.0.1 -p $p --tcp --count 12 & pids="$pids $!"
 		done
-		for p in $pids; do wait $p || exit 1; done'
-	for q in $(seq 0 $(($1 - 1))); do
-		guest_must g1 30 "ethtool -S eth0 | awk '/tx${q}_packets/ { exit \$2 < 10 }'" ||
-			fail "queue $q of $1 was not used"
-	done
+		for p in $pids; do wait $p || exit 1; done
+		for q in '"$(seq -s ' ' 0 $(($1 - 1)))"'; do
+			ethtool -S eth0 | grep -E "tx${q}_packets: [0-9]{2}" ||
+				{ echo "queue $q was not used"; exit 1; }
+		done'
 }
 
 for g in pv:6.1 pvh:6.12; do
@@ -45,48 +44,45 @@ for g in pv:6.1 pvh:6.12; do
 	guest_must g1 30 'ethtool -i eth0 | grep -x "driver: netchannel2"'
 	net_serve g1
 
-	verify "as it comes" 10.0.0. fd00:0::
+	verify "as it comes" "10.0.0. fd00:0::"
 	step "guest g1: UDP in segments, sendfile, zerocopy, request and response"
 	net_verify g1 10.0.0.1 --udp --gso 1000 --count 200 --loss 4
 	# Slots are for packets of 32 KiB and more.
 	net_verify dom0 fd00:0::2 --udp --gso 1000 --count 2000 --loss 1000
-	net_verify dom0 10.0.0.2 --tcp --sendfile --count 30
-	net_verify g1 10.0.0.1 --tcp --zerocopy --count 30
-	net_verify g1 fd00:0::1 --udp --rr --count 30
+	net_verify dom0 10.0.0.2 --tcp --sendfile --count 12
+	net_verify g1 10.0.0.1 --tcp --zerocopy --count 12
+	net_verify g1 fd00:0::1 --udp --rr --count 12
 	[ "$(nc2_stat "$vif" 'staged')" -gt 100 ] || fail "the staging areas were not used"
 	[ "$(nc2_stat "$vif" 'tx.*slots')" -gt 10 ] || fail "no slots were used: $(ethtool -S "$vif")"
 	[ "$(nc2_stat "$vif" 'errors')" -eq 0 ] || fail "errors: $(ethtool -S "$vif")"
 
+	on='ethtool -K eth0 tx on rx on sg on tso on tx-tcp6-segmentation on tx-udp-segmentation on gro on'
 	for k in tx rx tso sg tx-udp-segmentation gro; do
-		guest_must g1 30 "ethtool -K eth0 $k off"
-		verify "$k off" 10.0.0.
-		guest_must g1 30 "ethtool -K eth0 tx on rx on sg on tso on tx-tcp6-segmentation on tx-udp-segmentation on gro on"
+		verify "$k off" 10.0.0. "$on; ethtool -K eth0 $k off || exit 1"
 	done
 	for k in tx tso sg; do
 		must ethtool -K "$vif" $k off
-		verify "$k of dom0 off" fd00:0::
+		verify "$k of dom0 off" fd00:0:: "$on"
 		must ethtool -K "$vif" tx on sg on tso on tx-tcp6-segmentation on
 	done
 
 	queues 2
 	queues 4
 	queues 1
-	guest_must g1 30 'ethtool -G eth0 rx 256 tx 256; sleep 1; ethtool -g eth0 | grep -c "TX:.*256"'
-	verify "small rings" 10.0.0.
+	verify "small rings" 10.0.0. 'ethtool -G eth0 rx 256 tx 256; sleep 1
+		ethtool -g eth0 | grep -c "TX:.*256" || exit 1'
 	for mtu in 9000 65521; do
 		must ip link set "$vif" mtu $mtu
 		must ip link set xenbr0 mtu $mtu
-		guest_must g1 30 "ip link set eth0 mtu $mtu"
-		verify "MTU $mtu" 10.0.0.
+		verify "MTU $mtu" 10.0.0. "ip link set eth0 mtu $mtu || exit 1"
 	done
 	must ip link set xenbr0 mtu 1500
-	guest_must g1 30 'ip link set eth0 mtu 1500; modprobe 8021q; ip link add link eth0 name vl type vlan id 5
-		ip addr add 10.5.0.2/24 dev vl; ip link set vl up'
 	must modprobe 8021q
 	must ip link add link xenbr0 name vl type vlan id 5
 	must ip addr add 10.5.0.1/24 dev vl
 	must ip link set vl up
-	verify "VLAN" 10.5.0.
+	verify "VLAN" 10.5.0. 'ip link set eth0 mtu 1500; modprobe 8021q; ip link add link eth0 name vl type vlan id 5
+		ip addr add 10.5.0.2/24 dev vl; ip link set vl up'
 	must ip link delete vl
 	guest_destroy g1
 done
@@ -96,7 +92,7 @@ kib=$(cat /sys/module/netchannel2/parameters/staging_kib)
 echo 0 >/sys/module/netchannel2/parameters/staging_kib
 nc2_guest g1 10.0.0.2/24 fd00:0::2/64 -- vif="$(nc2_vif 1)"
 vif=vif$(guest_id g1).0
-verify "grant copies" 10.0.0. fd00:0::
+verify "grant copies" "10.0.0. fd00:0::"
 [ "$(nc2_stat "$vif" 'staged')" -eq 0 ] || fail "staging areas were used: $(ethtool -S "$vif")"
 [ "$(nc2_stat "$vif" 'copied')" -gt 100 ] || fail "no grant copies: $(ethtool -S "$vif")"
 
