@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 # The bed itself: PV and PVH guests on stock blkback, on both kernels.
 # timeout: 1800
+# long: yes
 # kernels: 6.1
 
 truncate -s 64M /data/scratch.img

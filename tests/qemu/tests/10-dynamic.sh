@@ -5,7 +5,8 @@
 
 # Each combination of kernel and type has its turn in one of these tests.
 case $(uname -r) in
-6.1.*)	set -- type=pv kernel=6.1 ;;
+6.1.*)	reboots=yes
+	set -- type=pv kernel=6.1 ;;
 *)	set -- type=pvh kernel=6.12 ;;
 esac
 guest_lives_on vpc vhd:/data/dynamic.vhd "$@"

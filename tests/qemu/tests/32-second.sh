@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # Mirror, standby, parents of another tap and read cache on the real module.
 # timeout: 1800
-# kernels: 6.1
+# kernels: 6.12
 
 must modprobe blktap
 

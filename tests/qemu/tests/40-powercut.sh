@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# The power goes during synced writes, 5 times (--long: 20): what was confirmed is there.
+# The power goes during synced writes, 3 times (--long: 20): what was confirmed is there.
 # timeout: 1200
 # kernels: 6.1
 
 # Each round: check what the last cut left, write on, have the power cut.
 # What was confirmed is known to the host, which outlives the cut.
-cuts=5
+cuts=3
 [ -z "${note_long:-}" ] || cuts=20
 disks="dynamic:vhd:/data/cut-dynamic.vhd child:vhd:/data/cut-child.vhd
 	raw:aio:/data/cut-raw.img"

@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 # What users get wrong: a clear error each time, and nothing left behind.
 # timeout: 1800
+# kernels: 6.1
 # allow: blktap2: disagrees about
 
 must modprobe blktap

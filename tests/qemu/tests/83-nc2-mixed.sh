@@ -29,8 +29,8 @@ both()	# GUEST: has one vif of each, loaded in the order of $2 and $3
 	driver_is "$1" main vif
 	guest_net "$1" nc2 10.0.0.2/24
 	guest_net "$1" main 10.0.1.2/24
-	net_verify "$1" 10.0.0.1 --tcp --count 30
-	net_verify "$1" 10.0.1.1 --tcp --count 30
+	net_verify "$1" 10.0.0.1 --tcp --count 12
+	net_verify "$1" 10.0.1.1 --tcp --count 12
 }
 
 must ip addr add 10.0.1.1/24 dev xenbr0
@@ -58,8 +58,8 @@ xentop -b -n -i 1 | grep -A2 ' g1 ' | grep -E 'Net0 RX: *[1-9][0-9]* ?bytes' ||
 step "guest to guest over the bridge"
 nc2_guest g2 10.0.0.3/24 fd00:0::3/64 -- kernel=6.1 vif="$(nc2_vif 2)"
 net_serve g2
-net_verify g1 10.0.0.3 --tcp --sizes 60-65535 --count 50
-net_verify g1 10.0.0.3 --udp --sizes 60-60000 --count 50 --loss 4
+net_verify g1 10.0.0.3 --tcp --sizes 60-65535 --count 20
+net_verify g1 10.0.0.3 --udp --sizes 60-60000 --count 20 --loss 4
 net_verify g1 10.0.0.3 --udp --gso 1000 --count 100 --loss 4
 guest_destroy g2
 
@@ -80,9 +80,9 @@ net_serve g2
 # A flow that is new goes through user space, which takes its time.
 wait_for 30 guest_run g1 30 'ping -c 1 -W 2 10.0.4.3' ||
 	fail "no way from g1 to g2: $(ovs-vsctl show; ovs-ofctl dump-ports ovsbr0; ip -br link)"
-net_verify g1 10.0.4.3 --tcp --sizes 60-65535 --count 50
+net_verify g1 10.0.4.3 --tcp --sizes 60-65535 --count 20
 # The first fragments of a flow may overflow what waits for user space.
-net_verify g1 10.0.4.3 --udp --sizes 60-60000 --count 100 --loss 20
+net_verify g1 10.0.4.3 --udp --sizes 60-60000 --count 50 --loss 20
 net_verify g1 10.0.4.1 --tcp --count 20
 guest_destroy g2
 guest_destroy g1
@@ -95,8 +95,8 @@ guest_must g1 30 'ip route add 10.0.0.1 dev eth0 && ip route add default via 10.
 nc2_guest g2 10.0.0.3/24 -- vif="$(nc2_vif 2)"
 guest_must g2 30 'ip route add default via 10.0.0.1'
 net_serve g2
-net_verify g1 10.0.0.1 --tcp --count 30
-net_verify g1 10.0.0.3 --tcp --sizes 60-65535 --count 30
-net_verify g1 10.0.0.3 --udp --sizes 60-60000 --count 30 --loss 4
+net_verify g1 10.0.0.1 --tcp --count 12
+net_verify g1 10.0.0.3 --tcp --sizes 60-65535 --count 12
+net_verify g1 10.0.0.3 --udp --sizes 60-60000 --count 12 --loss 4
 guest_destroy g2
 guest_destroy g1

@@ -68,7 +68,7 @@ attack goes-on a1-contents $ms
 attack either a1-counters $ms
 honest
 for c in a2-finish a2-types a2-headers a2-settings a2-hash-map a2-slots a3-counters; do
-	attack ends $c
+	attack ends $c $ms
 done
 honest
 attack goes-on a3-endless $ms
