@@ -105,8 +105,10 @@ kill_and_finish
 depth_must_be 2
 rounds 1
 
-guest_must g1 300 'touch /tmp/stop; i=0; until [ -e /tmp/end ]; do
-	i=$((i + 1)); [ $i -lt 1400 ] && kill -0 $(cat /tmp/load.pid) || { cat /tmp/load.out; exit 1; }; sleep 0.2; done'
+# It ends after a whole round.
+guest_must g1 300 'touch /tmp/stop; i=0; while kill -0 $(cat /tmp/load.pid) 2>/dev/null; do
+	i=$((i + 1)); [ $i -lt 1400 ] || break; sleep 0.2; done
+	[ -e /tmp/end ] || { cat /tmp/load.out; exit 1; }'
 guest_must g1 200 "fio $load --verify_only"
 guest_shutdown g1
 taps_must_be_gone

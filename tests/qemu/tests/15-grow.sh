@@ -31,9 +31,9 @@ guest_sees()
 # guest_fills DISK MIB: its last two MiB, and it reads them back.
 guest_fills()
 {
-	guest_must g1 60 "dd if=/dev/urandom of=/tmp/end bs=1M count=2 &&
-		dd if=/tmp/end of=/dev/$1 bs=1M seek=$(($2 - 2)) oflag=direct &&
-		dd if=/dev/$1 bs=1M skip=$(($2 - 2)) iflag=direct | cmp - /tmp/end 2>&1"
+	guest_must g1 60 "dd if=/dev/urandom of=/tmp/tail bs=1M count=2 &&
+		dd if=/tmp/tail of=/dev/$1 bs=1M seek=$(($2 - 2)) oflag=direct &&
+		dd if=/dev/$1 bs=1M skip=$(($2 - 2)) iflag=direct | cmp - /tmp/tail 2>&1"
 }
 
 guest_must g1 100 'mkfs.ext4 -q /dev/xvda && mount /dev/xvda /mnt/a &&
