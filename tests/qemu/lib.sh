@@ -107,14 +107,14 @@ krel()	# 6.1 | 6.12: the kernel release of that line
 
 # guest_config NAME OPTION=VALUE... -- DISK...
 #
-# Options: kernel=6.1|6.12 (the same as dom0's), type=pv|pvh (pv),
+# Options: kernel=6.1|6.12 (the same as dom0's), type=pv|pvh|hvm (pv),
 # memory=MB (256), vcpus=N (1), tsc=MODE (Xen's default), root=/dev/xvda
 # (default: the shared read-only root, so that all DISKs are free for I/O),
 # systemd=1, vif=CONFIG (several: separated by ';'; such a guest has modules for networks,
 # ours too, loads none unless it runs systemd or is told to, and has nettest).
 guest_config()
 {
-	local name=$1 kernel type=pv memory=256 vcpus=1 root='' systemd='' vif='' tsc='' d disks='' extra
+	local name=$1 kernel type=pv memory=256 vcpus=1 root='' systemd='' vif='' tsc='' d disks='' extra image=vmlinux
 	shift
 	kernel=$(uname -r | sed 's/^\(6\.[0-9]*\).*/\1/')
 	while [ $# -gt 0 ] && [ "$1" != -- ]; do
@@ -138,11 +138,13 @@ guest_config()
 		extra="$extra pvio.modules"
 		vif="'${vif//;/\', \'}'"
 	fi
+	# The device model takes no other image.
+	[ "$type" != hvm ] || image=vmlinuz
 	[ -z "$systemd" ] || extra="$extra pvio=systemd systemd.show_status=0"
 	cat >"$state/$name.cfg" <<-END
 	name = '$name'
 	type = '$type'
-	kernel = '/boot/vmlinux-$kernel'
+	kernel = '/boot/$image-$kernel'
 	ramdisk = '/opt/pvio/guest/initrd-$kernel'
 	extra = '$extra'
 	memory = $memory
@@ -151,6 +153,8 @@ guest_config()
 	vif = [ $vif ]
 	${tsc:+tsc_mode = '$tsc'}
 	on_crash = 'destroy'
+	vga = 'none'
+	vnc = 0
 	END
 }
 
@@ -219,7 +223,7 @@ guest_is_ready()	# name mode
 guest_boot()
 {
 	local t=$SECONDS
-	step "guest $1: xl create, $(sed -n "s/^type = '\(.*\)'/\1/p; s/^kernel = '.*vmlinux-\(.*\)'/on Linux \1/p" "$state/$1.cfg" | tr '\n' ' ')"
+	step "guest $1: xl create, $(sed -n "s/^type = '\(.*\)'/\1/p; s/^kernel = '.*vmlinu.-\(.*\)'/on Linux \1/p" "$state/$1.cfg" | tr '\n' ' ')"
 	must timeout $((120 * patience)) xl create "$state/$1.cfg"
 	guest_await "$1" "${2:-240}" state 'ready *' ||
 		fail "guest $1: no agent after ${2:-240} s"
