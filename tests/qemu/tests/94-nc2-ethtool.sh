@@ -61,8 +61,7 @@ for us in 1000 1 0; do
 	net_verify g1 10.0.0.1 --tcp --count 10
 done
 
-# Events that the guest has sent in 100 packets, each sent when the one before is
-# done with.
+# Events that the guest has sent in 100 packets of a slow stream.
 paced()
 {
 	guest_must g1 60 "n() { ethtool -S eth0 | awk '/tx.*'\$1'/ { n += \$2 } END { print n }'; }
