@@ -8,10 +8,7 @@
 # xl of 4.17 ends a PVH guest for that, whatever its vifs; PV Linux has no kexec.
 nc2_up
 net_serve dom0
-guest_config g1 type=hvm vif="$(nc2_vif 1 type=vif)"
-guest_boot g1 400
-guest_must g1 60 'modprobe netchannel2'
-guest_net g1 eth0 10.0.0.2/24
+nc2_guest g1 10.0.0.2/24 -- type=hvm vif="$(nc2_vif 1 type=vif)"
 for i in 1 2; do
 	step "kexec $i under load"
 	net_load g1 10.0.0.1
