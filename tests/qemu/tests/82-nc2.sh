@@ -11,10 +11,11 @@ for port in 1 2 3 4; do
 done
 
 # All must be right, in both directions at once.
-verify()	# WHAT PREFIXES [COMMAND]: what the guest is to do before
+verify()	# WHAT PREFIXES [COMMANDS]: what the guest must do before
 {
 	step "guest g1: $1"
-	guest_must g1 400 "${3:-:}
+	guest_must g1 400 "{ ${3:-:}
+		} || exit 1
 		for to in $2; do
 			nettest run --to \${to}1 --tcp --sizes 60-65535 --count 12 || exit 1
 			nettest run --to \${to}1 --udp --sizes 60-60000 --count 12 --loss 4 || exit 1
@@ -58,7 +59,7 @@ for g in pv:6.1 pvh:6.12; do
 
 	on='ethtool -K eth0 tx on rx on sg on tso on tx-tcp6-segmentation on tx-udp-segmentation on gro on'
 	for k in tx rx tso sg tx-udp-segmentation gro; do
-		verify "$k off" 10.0.0. "$on; ethtool -K eth0 $k off || exit 1"
+		verify "$k off" 10.0.0. "$on && ethtool -K eth0 $k off"
 	done
 	for k in tx tso sg; do
 		must ethtool -K "$vif" $k off
@@ -70,11 +71,11 @@ for g in pv:6.1 pvh:6.12; do
 	queues 4
 	queues 1
 	verify "small rings" 10.0.0. 'ethtool -G eth0 rx 256 tx 256; sleep 1
-		ethtool -g eth0 | grep -c "TX:.*256" || exit 1'
+		ethtool -g eth0 | grep -c "TX:.*256"'
 	for mtu in 9000 65521; do
 		must ip link set "$vif" mtu $mtu
 		must ip link set xenbr0 mtu $mtu
-		verify "MTU $mtu" 10.0.0. "ip link set eth0 mtu $mtu || exit 1"
+		verify "MTU $mtu" 10.0.0. "ip link set eth0 mtu $mtu"
 	done
 	must ip link set xenbr0 mtu 1500
 	must modprobe 8021q
