@@ -69,7 +69,7 @@ guest_destroy g1
 
 step "$kills guests killed under load"
 for i in $(seq $kills); do
-	nc2_guest g1 10.0.0.2/24 -- type="$([ $((i % 4)) -eq 3 ] && echo pvh || echo pv)" vif="$(nc2_vif 1)"
+	nc2_guest g1 10.0.0.2/24 -- type="$([ $((i % 2)) -eq 0 ] && echo pv || echo pvh)" vif="$(nc2_vif 1)"
 	net_load g1 10.0.0.1 --rate 100
 	sleep 1
 	guest_destroy g1
