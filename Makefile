@@ -124,6 +124,7 @@ quick: setup
 bench: setup bench-build
 	@tests/qemu/bench $(if $(FRESH),--fresh)
 	@tests/bench/native $(if $(FRESH),--fresh)
+	@tests/bench/native --memory $(if $(FRESH),--fresh)
 
 shell: setup
 	@tests/qemu/bed --shell

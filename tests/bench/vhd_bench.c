@@ -4,7 +4,9 @@
  * tapdisk2: that many requests in flight, each a step behind the one before,
  * round and round. In tapdisk2 the kernel moves the data; here io_uring does,
  * as in qemu-img with `-i io_uring', and each request is submitted by itself,
- * as there. At the end there is a FLUSH, and then the image is closed.
+ * as there. What is written through the page cache is written at once with
+ * pwrite(), as by vhd_disk_write(): few file systems let io_uring do that
+ * without a thread. At the end there is a FLUSH, and then the image is closed.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,6 +16,7 @@
 #include <unistd.h>
 
 #include "libvhd/engine.h"
+#include "libvhd/vhd_private.h"
 #include "td_log.h"
 #include "tapdisk/loop.h"
 #include "tapdisk/td_driver.h"
@@ -25,6 +28,7 @@ _Static_assert(sizeof(struct td_io) <= sizeof(((struct vhd_io *)0)->room),
 
 struct vb_slot {
 	struct vhd_req req;
+	struct td_work work;	/* tells the engine that data is there */
 	struct td_io *io;	/* for each sector, at most */
 	uint8_t *buf;
 	unsigned int pending;
@@ -42,6 +46,7 @@ static struct {
 	uint64_t step;
 	uint32_t bytes;
 	bool write;
+	bool direct;
 	unsigned int depth;
 	unsigned int in_flight;
 	unsigned long left;	/* requests to start */
@@ -87,18 +92,47 @@ static void vb_end(void *priv, struct vhd_req *req, int error)
 	td_work_queue(&vb.work);
 }
 
+static void vb_mapped(struct td_work *work)
+{
+	struct vb_slot *s = td_container(work, struct vb_slot, work);
+
+	if (s->error || !(s->flags & VHD_MAP_END))
+		s->req.mapped(&s->req, s->error);
+	else
+		vb_end(NULL, &s->req, 0);
+}
+
 static void vb_io_end(struct td_io *io, int error)
 {
 	struct vb_slot *s = io->priv;
 
 	if (error)
 		s->error = error;
-	if (--s->pending)
+	if (!--s->pending)
+		vb_mapped(&s->work);
+}
+
+static void vb_move(struct vb_slot *s, struct td_io *io,
+		    const struct vhd_extent *ext, uint8_t *buf)
+{
+	int fd = vb.file[ext->file];
+
+	if (vb.write && !vb.direct) {
+		if (!s->error)
+			s->error = vhd_pwrite(fd, buf, ext->len, ext->addr);
 		return;
-	if (s->error || !(s->flags & VHD_MAP_END))
-		s->req.mapped(&s->req, s->error);
-	else
-		vb_end(NULL, &s->req, 0);
+	}
+	*io = (struct td_io) {
+		.op = vb.write ? TD_IO_WRITE : TD_IO_READ,
+		.fd = fd,
+		.buf = buf,
+		.len = ext->len,
+		.off = ext->addr,
+		.done = vb_io_end,
+		.priv = s,
+	};
+	s->pending++;
+	td_io_submit(io);
 }
 
 static void vb_map(void *priv, struct vhd_req *req,
@@ -114,26 +148,14 @@ static void vb_map(void *priv, struct vhd_req *req,
 	s->error = 0;
 	s->pending = 1;
 	for (i = 0; i < nr; buf += ext[i++].len) {
-		if (ext[i].kind == VHD_EXTENT_ZERO) {
+		if (ext[i].kind == VHD_EXTENT_ZERO)
 			memset(buf, 0, ext[i].len);
-			continue;
-		}
-		s->io[i] = (struct td_io) {
-			.op = req->op == VHD_REQ_READ ? TD_IO_READ :
-							TD_IO_WRITE,
-			.fd = vb.file[ext[i].file],
-			.buf = buf,
-			.len = ext[i].len,
-			.off = ext[i].addr,
-			.done = vb_io_end,
-			.priv = s,
-		};
-		s->pending++;
-		td_io_submit(&s->io[i]);
+		else
+			vb_move(s, &s->io[i], &ext[i], buf);
 	}
-	/* Only data that is zeros is there at once; nobody waits for it. */
+	/* All was there at once, but the engine is not called back from here. */
 	if (!--s->pending)
-		vb_end(NULL, req, 0);
+		td_work_queue(&s->work);
 }
 
 static void vb_io_done(struct td_io *io, int error)
@@ -204,7 +226,7 @@ static void vb_message(void *opaque, const char *text)
 	fprintf(stderr, "vhd_bench: %s\n", text);
 }
 
-static void vb_open(const char *path, bool direct)
+static void vb_open(const char *path)
 {
 	const struct vhd_ctx ctx = {
 		.message = vb_message,
@@ -215,7 +237,7 @@ static void vb_open(const char *path, bool direct)
 	vb_check(td_loop_init(), "io_uring");
 	vb_check(vhd_eng_open(&vb_host, NULL, &ctx, path,
 			      (vb.write ? 0 : VHD_ENG_RDONLY) |
-			      (direct ? 0 : VHD_ENG_BUFFERED), NULL, &vb.eng),
+			      (vb.direct ? 0 : VHD_ENG_BUFFERED), NULL, &vb.eng),
 		 path);
 	vb.size = vhd_eng_leaf(vb.eng)->sectors * VHD_SECTOR;
 	if (vb.size % vb.bytes || vb.step % vb.bytes)
@@ -227,6 +249,7 @@ static void vb_open(const char *path, bool direct)
 		if (!s->io || posix_memalign((void **)&s->buf, 4096, vb.bytes))
 			vb_check(-ENOMEM, path);
 		memset(s->buf, 0x5a, vb.bytes);
+		s->work.fn = vb_mapped;
 	}
 }
 
@@ -242,7 +265,6 @@ static void vb_usage(void)
 int main(int argc, char **argv)
 {
 	struct timespec a, b;
-	bool direct = false;
 	unsigned int i;
 	int opt;
 
@@ -253,7 +275,7 @@ int main(int argc, char **argv)
 		if (opt == 'w')
 			vb.write = true;
 		else if (opt == 't')
-			direct = !strcmp(optarg, "none");
+			vb.direct = !strcmp(optarg, "none");
 		else if (opt == 'd')
 			vb.depth = strtoul(optarg, NULL, 0);
 		else if (opt == 'c')
@@ -272,7 +294,7 @@ int main(int argc, char **argv)
 	    (vb.bytes | vb.step) % VHD_SECTOR)
 		vb_usage();
 	td_log_open("vhd_bench", 0, LOG_INFO);
-	vb_open(argv[optind], direct);
+	vb_open(argv[optind]);
 
 	clock_gettime(CLOCK_MONOTONIC, &a);
 	vb.work.fn = vb_submit;

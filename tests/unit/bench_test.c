@@ -33,24 +33,31 @@ static void bench_ok(int status)
 		fail_msg("exit %d, output:\n%s", status, vcli_out);
 }
 
-/* Requests go where those of qemu-img go: round and round. */
-static void test_vhd_bench(void **state)
+static void bench_write(const char *cache)
 {
 	const char *const where[] = {
 		"0 4k", "1028k 4k", "2056k 4k", "3084k 4k", "16k 4k",
 	};
 	unsigned int i;
 
-	(void)state;
-	assert_int_equal(vcli_run("create -n a.vhd -s 4"), 0);
-	bench_ok(bench_run("%s/vhd_bench -w -d 3 -c 5 -S $((1028 << 10)) a.vhd",
-			   bench_build));
-	assert_int_equal(vcli_run("check -n a.vhd"), 0);
+	bench_ok(bench_run("rm -f a.vhd"));
+	bench_ok(vcli_run("create -n a.vhd -s 4"));
+	bench_ok(bench_run("%s/vhd_bench -w -t %s -d 3 -c 5 -S $((1028 << 10)) a.vhd",
+			   bench_build, cache));
+	bench_ok(vcli_run("check -n a.vhd"));
 	for (i = 0; i < sizeof(where) / sizeof(where[0]); i++)
 		bench_ok(bench_run("qemu-io -f vpc -c 'read -P 0x5a %s' a.vhd",
 				   where[i]));
 	bench_ok(bench_run("qemu-io -f vpc -c 'read -P 0 4k 12k' a.vhd"));
 	bench_ok(bench_run("qemu-io -f vpc -c 'read -P 0 20k 1008k' a.vhd"));
+}
+
+/* Requests go where those of qemu-img go: round and round. */
+static void test_vhd_bench(void **state)
+{
+	(void)state;
+	bench_write("none");
+	bench_write("writeback");
 	bench_ok(bench_run("%s/vhd_bench -d 3 -c 4 -S $((1028 << 10)) a.vhd",
 			   bench_build));
 	assert_int_not_equal(bench_run("%s/vhd_bench -c 4 none.vhd",
@@ -84,6 +91,12 @@ static void test_native(void **state)
 		if (!strstr(vcli_out, rows[i]))
 			fail_msg("no \"%s\" in:\n%s", rows[i], vcli_out);
 	bench_ok(bench_run("[ $(grep -c '^|' table) = 23 ]"));
+	bench_ok(bench_run("%s --tiny --runs 1 --memory --quiet --build %s --dir %s --markdown >table",
+			   bench_native, bench_build, dir));
+	bench_ok(bench_run("rm -r %s; [ $(grep -c '^| [rw]' table) = 12 ]",
+			   dir));
+	assert_int_not_equal(bench_run("%s --tiny --memory --only copy",
+				       bench_native), 0);
 	assert_int_not_equal(bench_run("%s --tiny --build . --dir .",
 				       bench_native), 0);
 	assert_int_not_equal(bench_run("%s --tiny --only x", bench_native), 0);
