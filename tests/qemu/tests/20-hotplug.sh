@@ -16,12 +16,6 @@ guest_must g1 90 'setsid fio --name=l --filename=/dev/xvda --size=32m --bs=16k \
 
 server=$(tap_field vhd:/data/load.vhd pid)
 fds()	{ find "/proc/$server/fd" | wc -l; }
-free_kib()
-{
-	sync
-	echo 3 >/proc/sys/vm/drop_caches
-	awk '/^MemFree/ { print $2 }' /proc/meminfo
-}
 hot_gone() { [ "$(tap_minors)" -eq 1 ] && [ "$(pgrep -cx tapdisk2)" -eq 1 ]; }
 nodes()	{ find /dev/xen/blktap-2 | wc -l; }
 
