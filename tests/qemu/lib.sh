@@ -199,8 +199,7 @@ guest_await()
 	exec {watch}< <(exec xenstore-watch "$path" 2>/dev/null)
 	watcher=$!
 	while left=$((end - SECONDS)) && [ $left -gt 0 ]; do
-		# Looked at now and then without an event, too: one was missed once.
-		read -r -t $((left < 20 ? left : 20)) -u "$watch" _ || [ $? -gt 128 ] || break
+		read -r -t $left -u "$watch" _ || break
 		guest_value=$(xenstore-read -R "$path" 2>/dev/null) || continue
 		# shellcheck disable=SC2254
 		case $guest_value in
