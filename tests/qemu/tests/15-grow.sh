@@ -38,7 +38,7 @@ guest_fills()
 
 guest_must g1 100 'mkfs.ext4 -q /dev/xvda && mount /dev/xvda /mnt/a &&
 	dd if=/dev/urandom of=/tmp/b bs=1M count=4 && dd if=/tmp/b of=/dev/xvdb bs=1M oflag=direct 2>&1'
-guest_must g1 30 "cat >/tmp/load <<-END
+guest_must g1 30 "touch /tmp/rounds; cat >/tmp/load <<-END
 	while [ ! -e /tmp/stop ]; do
 		fio --name=l --filename=/mnt/a/load --size=16m --bsrange=4k-64k --rw=randwrite \
 			--verify=crc32c --do_verify=1 --direct=1 --ioengine=libaio --iodepth=8 \
