@@ -7,10 +7,11 @@ CONFIG_BLK_DEV_TAP ?= m
 CONFIG_XEN_NETCHANNEL2 ?= m
 export CONFIG_BLK_DEV_TAP CONFIG_XEN_NETCHANNEL2
 
-ifneq ($(KERNELRELEASE),)
-# Read by kbuild.
+ifneq ($(KBUILD_EXTMOD),)
+# Read by kbuild. DKMS sets KERNELRELEASE for us, too, so that does not tell.
 top := $(KBUILD_EXTMOD)
 NOSTDINC_FLAGS += -I$(top)/compat/include -I$(top)/include/uapi -I$(top)/include
+subdir-ccflags-y += -DXEN_PVIO_VERSION='"$(shell cat $(top)/VERSION)"'
 subdir-ccflags-$(CONFIG_BLK_DEV_TAP:m=y) += -DCONFIG_BLK_DEV_TAP_MODULE=1
 subdir-ccflags-$(CONFIG_XEN_NETCHANNEL2:m=y) += -DCONFIG_XEN_NETCHANNEL2_MODULE=1
 obj-y += drivers/block/blktap2/ drivers/net/netchannel2/
@@ -25,7 +26,7 @@ BED_KERNELS := $(foreach p,linux-headers-amd64 linux-headers-6.12-amd64,\
 
 # What kbuild writes beside its sources goes into a folder per kernel, made
 # of links to them.
-SOURCES := $(wildcard Makefile Kconfig compat include drivers)
+SOURCES := $(wildcard Makefile VERSION Kconfig compat include drivers)
 # The name the running kernel gives itself, which is not what Debian 6.1's
 # `make kernelrelease' says.
 krel = $(or $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' \

@@ -15,11 +15,13 @@ endif
 
 CC ?= gcc
 CFLAGS ?= -O2 -g
+# The one version of all that is here.
+td_version := $(shell cat $(top)/VERSION)
 td_cflags := -std=gnu11 -Wall -Wextra -Werror -Wmissing-prototypes \
 	     -Wstrict-prototypes -Wshadow -Wpointer-arith -fno-strict-aliasing \
 	     -fno-common -fPIC -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \
 	     $(san_flags) -I$(top)/include/uapi -I$(top)/tools/lib \
-	     -I$(top)/tools
+	     -I$(top)/tools -DTD_VERSION='"$(td_version)"'
 td_ldflags := $(san_flags)
 
 # $(call td_objs,SOURCES): where the objects of this folder's sources go.
@@ -27,9 +29,9 @@ here := $(patsubst $(top)/%,%,$(CURDIR))
 obj := $(BUILD)/obj/$(here)
 td_objs = $(patsubst %.c,$(obj)/%.o,$(1))
 
-$(obj)/%.o: %.c Makefile $(top)/tools/common.mk
+$(obj)/%.o: %.c Makefile $(top)/tools/common.mk $(top)/VERSION
 	@mkdir -p $(@D)
-	$(CC) $(td_cflags) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(CC) $(td_cflags) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # $(call td_lib,NAME): a static library of this folder's objects.
 td_lib = $(BUILD)/lib$(1).a

@@ -18,10 +18,6 @@
 
 #include "td_log.h"
 
-#ifndef TAP_CTL_VERSION
-#define TAP_CTL_VERSION "3.0"
-#endif
-
 /* Seconds that close and pause take if -t does not tell. */
 #define TAP_CLOSE_TIMEOUT	30
 #define TAP_PAUSE_TIMEOUT	120
@@ -570,7 +566,7 @@ int tap_ctl_main(const struct tap_env *env, int argc, char **argv)
 			return 0;
 		}
 		if (!strcmp(argv[i], "--version")) {
-			printf("tap-ctl %s\n", TAP_CTL_VERSION);
+			puts("tap-ctl (xen-pvio) " TD_VERSION);
 			return 0;
 		}
 		td_err("%s: unknown option", argv[i]);

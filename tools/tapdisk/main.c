@@ -20,8 +20,6 @@
 #include "td_log.h"
 #include "vbd.h"
 
-#define TD_VERSION "0.1"
-
 static const char td_usage[] =
 	"usage: tapdisk2 [-D] [-l LEVEL]\n"
 	"Serve disks of blktap2 from images, as told by tap-ctl(8).\n"

@@ -65,6 +65,10 @@ int main(int argc, char **argv)
 	}
 	if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
 		return vu_help(stdout);
+	if (!strcmp(argv[1], "--version")) {
+		puts("vhd-util (xen-pvio) " TD_VERSION);
+		return 0;
+	}
 	for (i = 0; i < VU_NR_VERBS; i++) {
 		if (strcmp(argv[1], vu_verbs[i].name))
 			continue;
