@@ -156,6 +156,23 @@ static void tapctl_check(void **state)
 	assert_string_equal(f->out, "failed to open /proc/misc\n");
 }
 
+/* What makes a tap loads the module, and nothing else does. */
+static void tapctl_load_module(void **state)
+{
+	struct tapctl_fake *f = *state;
+
+	tapctl_write(f, "proc/misc", "%s", "");
+	assert_int_equal(RUN(f, "allocate"), ENOSYS);
+	assert_non_null(strstr(f->err, "blktap2-dkms"));
+	assert_int_equal(RUN(f, "create", "-a", "aio:/none"), ENOSYS);
+	assert_non_null(strstr(f->err, "blktap2-dkms"));
+	tapctl_write(f, "module", "%s", "");
+	assert_int_equal(RUN(f, "list"), ENOSYS);
+	assert_int_equal(RUN(f, "check"), ENOSYS);
+	assert_int_equal(RUN(f, "allocate"), 0);
+	assert_int_equal(RUN(f, "check"), 0);
+}
+
 static void tapctl_major(void **state)
 {
 	struct tapctl_fake *f = *state;
@@ -309,6 +326,7 @@ int main(void)
 		TEST(tapctl_program),
 		TEST(tapctl_usage),
 		TEST(tapctl_check),
+		TEST(tapctl_load_module),
 		TEST(tapctl_major),
 		TEST(tapctl_manual),
 		TEST(tapctl_letters),

@@ -116,6 +116,17 @@ void tapctl_disk(struct tapctl_fake *f, int minor, uint64_t sectors, bool ro)
 }
 
 /* What the kernel does for the control node. */
+#define TAPCTL_MISC	" 58 vhost-net\n250 blktap-control\n"
+
+/* There is a module to load if there is the file "module". */
+static int tapctl_load(void)
+{
+	if (!tapctl_exists(tapctl_world, "module"))
+		return -ENOENT;
+	tapctl_write(tapctl_world, "proc/misc", TAPCTL_MISC);
+	return 0;
+}
+
 static int tapctl_control(const char *path, unsigned long cmd,
 			  unsigned long arg)
 {
@@ -178,6 +189,7 @@ static void tapctl_point(struct tapctl_fake *f)
 	f->env = (struct tap_env){
 		.proc = f->dirs[0], .sysfs = f->dirs[1], .dev = f->dirs[2],
 		.run = f->dirs[3], .control = tapctl_control,
+		.load = tapctl_load,
 	};
 }
 
@@ -191,7 +203,7 @@ int tapctl_setup(void **state)
 	if (!mkdtemp(f->root))
 		return -1;
 	tapctl_point(f);
-	tapctl_write(f, "proc/misc", " 58 vhost-net\n250 blktap-control\n");
+	tapctl_write(f, "proc/misc", TAPCTL_MISC);
 	tapctl_write(f, "proc/devices",
 		     "Character devices:\n  1 mem\n240 blktap2\n241 tapdev\n\n"
 		     "Block devices:\n251 blktap2\n252 tapdev\n");

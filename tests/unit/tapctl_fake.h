@@ -8,7 +8,8 @@
  * "log" and plays the kernel's part in sysfs: attach sets task, open sets
  * name and state, resume the size of the disk if the image is larger. What it
  * does wrong is told by files: "fail.ATTACH" and so on hold the errno to refuse
- * that request with; if there is "fail.GROW", the size stays.
+ * that request with; if there is "fail.GROW", the size stays. The module can be
+ * loaded if there is a file "module".
  */
 #ifndef TAPCTL_FAKE_H
 #define TAPCTL_FAKE_H

@@ -489,9 +489,18 @@ static int tap_cli_check_opts(const struct tap_verb *v,
 }
 
 /* What check tells on stdout, and all others when it goes wrong. */
-static const char *tap_cli_module(const struct tap_env *env, int *err)
+static const char *tap_cli_module(const struct tap_env *env,
+				  const struct tap_verb *v, int *err)
 {
 	*err = tap_dev_check(env);
+	/* The block-tap of Xen 4.18 and later leaves it to us. */
+	if (*err == -ENOSYS &&
+	    (v->run == tap_cli_allocate || v->run == tap_cli_create)) {
+		env->load();
+		*err = tap_dev_check(env);
+		if (*err == -ENOSYS)
+			return "the module blktap2 is not loaded and modprobe could not load it; is it installed for this kernel (package blktap2-dkms, `dkms status')?";
+	}
 	if (!*err)
 		return "ok";
 	return *err == -ENOSYS ? "blktap kernel module not installed" :
@@ -527,7 +536,7 @@ static int tap_cli_verb(const struct tap_env *env, const struct tap_verb *v,
 	if (tap_cli_check_opts(v, &o))
 		return tap_cli_bad(v);
 
-	module = tap_cli_module(env, &err);
+	module = tap_cli_module(env, v, &err);
 	if (!v->run)
 		printf("%s\n", module);
 	else if (err)

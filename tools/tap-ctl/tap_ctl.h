@@ -43,6 +43,7 @@ struct json_object;
  * @run: folder of the control sockets
  * @control: carry out an ioctl on the control node, which it opens: 0 or
  *	-errno, no message
+ * @load: load the driver's module: 0 or -errno, no message
  */
 struct tap_env {
 	const char *proc;
@@ -50,6 +51,7 @@ struct tap_env {
 	const char *dev;
 	const char *run;
 	int (*control)(const char *path, unsigned long cmd, unsigned long arg);
+	int (*load)(void);
 };
 
 extern const struct tap_env tap_env_default;

@@ -11,12 +11,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <xen/blktap2.h>
 
@@ -36,12 +38,28 @@ static int tap_dev_ioctl(const char *path, unsigned long cmd,
 	return err;
 }
 
+static int tap_dev_load(void)
+{
+	char *argv[] = { "modprobe", "-q", "blktap2", NULL };
+	int status, err;
+	pid_t pid;
+
+	err = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
+	if (err)
+		return -err;
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) && !WEXITSTATUS(status) ? 0 : -ENOENT;
+}
+
 const struct tap_env tap_env_default = {
 	.proc = "/proc",
 	.sysfs = "/sys",
 	.dev = "/dev/xen/blktap-2",
 	.run = TD_CTL_DIR,
 	.control = tap_dev_ioctl,
+	.load = tap_dev_load,
 };
 
 /*
