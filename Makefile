@@ -14,10 +14,14 @@ NOSTDINC_FLAGS += -I$(top)/compat/include -I$(top)/include/uapi -I$(top)/include
 subdir-ccflags-y += -DXEN_PVIO_VERSION='"$(shell cat $(top)/VERSION)"'
 subdir-ccflags-$(CONFIG_BLK_DEV_TAP:m=y) += -DCONFIG_BLK_DEV_TAP_MODULE=1
 subdir-ccflags-$(CONFIG_XEN_NETCHANNEL2:m=y) += -DCONFIG_XEN_NETCHANNEL2_MODULE=1
-obj-y += drivers/block/blktap2/ drivers/net/netchannel2/
+# DKMS has the source of one driver.
+obj-y += $(patsubst $(top)/%,%/,$(wildcard $(top)/drivers/block/blktap2 $(top)/drivers/net/netchannel2))
 else
 # Read by the user.
 
+version := $(shell cat VERSION)
+moddir ?= /lib/modules
+srcdir ?= /usr/src
 KERNELDIR ?= /lib/modules/$(shell uname -r)/build
 # Headers of the kernels the bed runs.
 BED_KERNELS := $(foreach p,linux-headers-amd64 linux-headers-6.12-amd64,\
@@ -34,8 +38,8 @@ krel = $(or $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' \
 	no kernel headers in $(KERNELDIR); install \
 	linux-headers-$(shell uname -r) or set KERNELDIR))
 
-.PHONY: all help modules tools man install install-modules install-tools \
-	uninstall setup demo check check-long quick bench bench-build shell bed-build \
+.PHONY: all help modules tools install install-modules install-tools \
+	install-guest install-dkms uninstall setup demo check check-long quick bench bench-build shell bed-build \
 	clean
 
 all: tools modules
@@ -55,6 +59,11 @@ help:
 	@echo '  make             tools and the module for the running kernel'
 	@echo '  make install     install them, with udev rules, aliases and man pages'
 	@echo '  make uninstall   remove them'
+	@echo '  make deb         Debian packages, in build/deb'
+	@echo '  make install-dkms   source of the modules for DKMS'
+	@echo
+	@echo 'In a guest, for vifs of netchannel2:'
+	@echo '  make install-guest'
 	@echo
 	@echo '  make tools | modules | clean'
 	@echo
@@ -77,13 +86,32 @@ install: install-tools install-modules
 install-tools: tools
 	$(MAKE) -C tools install DESTDIR=$(DESTDIR)
 
+# kbuild strips, signs and compresses as the kernel was configured.
 install-modules: modules
-	@set -e; krel='$(krel)'; to=$(DESTDIR)/lib/modules/$$krel/updates; \
-	for m in $$(find build/modules/$$krel -name '*.ko'); do \
-		install -D -m 644 $$m $$to/$${m##*/}; \
-		echo "installed $$to/$${m##*/}"; \
+	$(MAKE) -C $(KERNELDIR) M=$(CURDIR)/build/modules/$(krel) \
+		MODLIB=$(DESTDIR)$(moddir)/$(krel) INSTALL_MOD_DIR=updates \
+		INSTALL_MOD_STRIP=1 DEPMOD=true modules_install
+	[ -n '$(DESTDIR)' ] || depmod $(krel)
+
+# All that a guest needs. Its initramfs gets the module, because a root file
+# system may be behind a vif.
+install-guest:
+	$(MAKE) install-modules CONFIG_BLK_DEV_TAP=n
+	$(MAKE) -C tools/etc install-guest DESTDIR=$(DESTDIR)
+	[ -n '$(DESTDIR)' ] || ! command -v update-initramfs || \
+		update-initramfs -u -k $(krel)
+
+# Source of the modules for DKMS, which builds them for each new kernel.
+install-dkms: $(addprefix install-dkms-,blktap2 netchannel2)
+
+install-dkms-%:
+	@set -e; to=$(DESTDIR)$(srcdir)/$*-$(version); \
+	for f in $$(find Makefile VERSION Kconfig compat/include include \
+			drivers/*/$* -type f ! -name '*.cmd'); do \
+		install -D -m 644 $$f $$to/$$f; \
 	done; \
-	[ -n '$(DESTDIR)' ] || depmod $$krel
+	sed 's/@version@/$(version)/' compat/dkms/$*.conf >$$to/dkms.conf; \
+	echo "installed $$to"
 
 # What install puts where is known by installing into an empty folder.
 uninstall:
@@ -93,6 +121,11 @@ uninstall:
 		rm -f -v "$(DESTDIR)$${f#.}"; \
 	done; \
 	[ -n '$(DESTDIR)' ] || depmod '$(krel)'
+
+# Debian packages, built from a copy and checked; they are in build/deb.
+deb:
+	@scripts/setup.sh deb
+	@scripts/mkdeb.sh
 
 setup:
 	@scripts/setup.sh

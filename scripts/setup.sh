@@ -3,7 +3,7 @@
 #
 # Install what the build and the tests need from Debian, saying what.
 #
-# Usage: scripts/setup.sh [build|static|bed]...     (default: all three)
+# Usage: scripts/setup.sh [build|static|bed|deb]...   (default: all)
 #
 # Idempotent, and silent when nothing is missing.  A package is looked for
 # by name in dpkg's database, so a second run costs a few milliseconds.
@@ -21,6 +21,7 @@ static='sparse coccinelle codespell shellcheck mandoc perl python3 pyflakes3
 bed='qemu-system-x86 qemu-utils debootstrap e2fsprogs busybox-static
 	cpio zstd xz-utils util-linux python3 kmod linux-headers-amd64
 	linux-headers-6.12-amd64 valgrind'
+deb='build-essential debhelper dh-dkms dkms fakeroot lintian'
 
 die()
 {
@@ -28,14 +29,15 @@ die()
 	exit 1
 }
 
-[ $# -gt 0 ] || set -- build static bed
+[ $# -gt 0 ] || set -- build static bed deb
 want=
 for group; do
 	case $group in
 	build)	want="$want $build" ;;
 	static)	want="$want $static" ;;
 	bed)	want="$want $bed" ;;
-	*)	die "unknown group '$group' (know: build, static, bed)" ;;
+	deb)	want="$want $build $deb" ;;
+	*)	die "unknown group '$group' (know: build, static, bed, deb)" ;;
 	esac
 done
 
