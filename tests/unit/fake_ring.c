@@ -330,6 +330,13 @@ static int fake_xfer(int fd, struct blktap_direct_xfer *x)
 	(void)!read(fd, &value, sizeof(value));
 	x->max_events = fake_events((void *)(uintptr_t)x->events,
 				    x->max_events);
+	for (i = 0; fake.late && !x->nr_cmds && i < FAKE_DEPTH; i++) {
+		if (fake.reqs[i].state != FAKE_TRANSFER)
+			continue;
+		td_timer_stop(&fake.reqs[i].timer);
+		fake.late = false;
+		fake_transferred(&fake.reqs[i]);
+	}
 	x->transfers = fake.transfers;
 	return 0;
 }

@@ -57,6 +57,8 @@ struct fake_req {
  * @reqs: requests by tag
  * @delay_ms: duration of a transfer, 0: done within XFER
  * @transfers: how many go on
+ * @late: while a transfer goes on, XFER lets one more end after it has fetched
+ *	the events and before it counts
  * @fail_maps: this many MAPs fail
  * @fail_error: with this
  * @fail: asked before a file is read or written: 0 or -errno
@@ -81,6 +83,7 @@ struct fake_ring {
 	struct fake_req reqs[FAKE_DEPTH];
 	int delay_ms;
 	unsigned int transfers;
+	bool late;
 	unsigned int fail_maps;
 	int fail_error;
 	int (*fail)(int fd, unsigned int op);

@@ -13,7 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fake_clock.h"
 #include "fake_ring.h"
+#include "libvhd/vhd.h"
 #include "td_file.h"
 #include "td_log.h"
 #include "vbd.h"
@@ -76,6 +78,7 @@ static void make_image(off_t size)
 static int setup_loop(void **state)
 {
 	(void)state;
+	fake_clock_init();
 	fake_init();
 	assert_int_equal(td_loop_init(), 0);
 	assert_int_equal(td_vbd_attach(MINOR), 0);
@@ -179,7 +182,9 @@ static void test_flush_fua(void **state)
 	char buf[512] = "fua";
 
 	(void)state;
+	assert_int_equal(fake_clock.ios[TD_IO_FDATASYNC], 0);
 	assert_int_equal(fake_io(BLKTAP_OP_FLUSH, 0, 0, 0, NULL), 0);
+	assert_int_equal(fake_clock.ios[TD_IO_FDATASYNC], 1);
 	assert_int_equal(fake.nr_maps, 0);
 	assert_int_equal(fake_io(BLKTAP_OP_WRITE, 0, 7, 1, buf), 0);
 	assert_int_equal(fake.nr_dsync, 0);
@@ -249,15 +254,281 @@ static void test_enospc_timeout(void **state)
 	assert_int_equal(td_vbd_find(MINOR)->stats.reqs_out, 1);
 }
 
+/* A path is lost for a while: the guest only sees that it takes longer. */
+static void test_eio_passes(void **state)
+{
+	static const int errors[] = { -EIO, -ETIMEDOUT, -ENOLINK, -EAGAIN };
+	char buf[512] = "path";
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 4; i++) {
+		fake.fail_maps = 5;
+		fake.fail_error = errors[i];
+		assert_int_equal(fake_io(BLKTAP_OP_WRITE, 0, 9, 1, buf), 0);
+		assert_int_equal(fake.fail_maps, 0);
+		fake.fail_maps = 1;
+		assert_int_equal(fake_io(BLKTAP_OP_READ, 0, 9, 1, buf), 0);
+		assert_string_equal(buf, "path");
+	}
+	assert_int_equal(td_vbd_find(MINOR)->stats.fail[0], 0);
+	assert_int_equal(td_vbd_find(MINOR)->stats.fail[1], 0);
+}
+
+static int fail_reads(int fd, unsigned int op)
+{
+	(void)fd;
+	return op == BLKTAP_OP_READ ? -EIO : 0;
+}
+
+/* It does not come back: others are served, and this one ends in time. */
+static void test_eio_stays(void **state)
+{
+	char buf[512] = "path", other[512] = "other";
+	int64_t start = td_now();
+	unsigned int i, tag;
+
+	(void)state;
+	td_vbd_find(MINOR)->timeout = 30;
+	fake.fail = fail_reads;
+	tag = fake_start(BLKTAP_OP_READ, 0, 9, 1, buf);
+	for (i = 0; i < 25; i++) {
+		fake_run_for(1000);
+		assert_int_equal(fake_result(tag), -EINPROGRESS);
+		fake_start(BLKTAP_OP_WRITE, 0, i, 1, other);
+		fake_run_for(1);
+		assert_int_equal(fake_result(tag + 1), 0);
+	}
+	assert_true(fake_run(10000));
+	assert_int_equal(fake_result(tag), -EIO);
+	assert_true(td_now() - start >= 30000 && td_now() - start < 33000);
+	assert_int_equal(td_vbd_find(MINOR)->stats.fail[0], 1);
+}
+
+/* It does not come back before the disk is closed or paused. */
+static void test_eio_close(void **state)
+{
+	char buf[512];
+	unsigned int tag;
+
+	(void)state;
+	fake.fail = fail_reads;
+	tag = fake_start(BLKTAP_OP_READ, 0, 9, 1, buf);
+	fake_run_for(1500);
+	assert_int_equal(op_pause(), 0);
+	fake_run_for(5000);
+	assert_int_equal(fake_result(tag), -EINPROGRESS);
+	assert_int_equal(td_vbd_resume(td_vbd_find(MINOR), "", 0, NULL), 0);
+	fake_run_for(1500);
+	assert_int_equal(fake_result(tag), -EINPROGRESS);
+	assert_int_equal(op_close(0, true), 0);
+	assert_int_equal(fake_result(tag), -EIO);
+}
+
+static int sync_result;
+
+static int fail_syncs(const struct td_io *io, int res)
+{
+	if (io->op == TD_IO_FDATASYNC && sync_result) {
+		res = sync_result;
+		sync_result = 0;
+	}
+	return res;
+}
+
+static int flush(void)
+{
+	return fake_io(BLKTAP_OP_FLUSH, 0, 0, 0, NULL);
+}
+
+/* What a FLUSH or FUA write says from now on: that it cannot be relied on. */
+static void assert_unsynced(void)
+{
+	static char page[4096];
+	int64_t start = td_now();
+	char buf[512] = "x";
+
+	assert_int_not_equal(flush(), 0);
+	assert_int_not_equal(fake_io(BLKTAP_OP_WRITE, BLKTAP_REQ_FUA, 8, 8,
+				     page), 0);
+	fake_io(BLKTAP_OP_WRITE, 0, 9, 1, buf);
+	assert_int_equal(td_now(), start);
+	assert_int_equal(fake_io(BLKTAP_OP_READ, 0, 9, 1, buf), 0);
+}
+
+static void unsynced(const char *image_name)
+{
+	static const int errors[] = { -EIO, -ENOSPC, -EDQUOT };
+	struct td_vbd *v = td_vbd_find(MINOR);
+	int64_t start;
+	unsigned int i;
+
+	for (i = 0; i < 3; i++) {
+		assert_int_equal(td_vbd_open(v, image_name, 0, 0, NULL), 0);
+		assert_int_equal(flush(), 0);
+		fake_clock.result = fail_syncs;
+		sync_result = errors[i];
+		start = td_now();
+		assert_int_equal(flush(), errors[i]);
+		assert_int_equal(sync_result, 0);
+		/* Told at once, as there is nothing to wait for. */
+		assert_int_equal(td_now(), start);
+		assert_unsynced();
+		/* A pause does not bring back what was lost. */
+		op_pause();
+		assert_int_equal(td_vbd_resume(v, "", 0, NULL), 0);
+		assert_unsynced();
+		op_close(0, false);
+		/* Now somebody looks after the image before it is used. */
+		assert_int_equal(td_vbd_open(v, image_name, 0, 0, NULL), 0);
+		assert_int_equal(flush(), 0);
+		assert_int_equal(op_close(0, false), 0);
+	}
+}
+
+static void test_flush_fails(void **state)
+{
+	(void)state;
+	unsynced(name);
+}
+
+static void test_flush_fails_vhd(void **state)
+{
+	static const struct vhd_ctx ctx;
+	char path[80];
+	const struct vhd_create spec = { .path = path, .size = SECTORS * 512 };
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/unsynced.vhd", dir);
+	assert_int_equal(vhd_create(&ctx, &spec), 0);
+	snprintf(path, sizeof(path), "vhd:%s/unsynced.vhd", dir);
+	unsynced(path);
+	unlink(path + 4);
+}
+
+/* A write-through syncs what was written before it as well. */
+static void test_fua_fails(void **state)
+{
+	struct td_vbd *v = td_vbd_find(MINOR);
+	char buf[512] = "x";
+
+	(void)state;
+	fake.fail_maps = 1;
+	fake.fail_error = -EIO;
+	assert_int_equal(fake_io(BLKTAP_OP_WRITE, BLKTAP_REQ_FUA, 9, 1, buf),
+			 -EIO);
+	assert_unsynced();
+	assert_int_equal(op_close(0, false), 0);
+	/* No space is the write's own error, if it goes by the page cache. */
+	assert_int_equal(td_vbd_open(v, name, 0, 0, NULL), 0);
+	v->buffered = false;
+	fake.fail_maps = 1;
+	fake.fail_error = -ENOSPC;
+	assert_int_equal(fake_io(BLKTAP_OP_WRITE, BLKTAP_REQ_FUA, 9, 1, buf),
+			 0);
+	assert_int_equal(flush(), 0);
+	assert_int_equal(op_close(0, false), 0);
+	assert_int_equal(td_vbd_open(v, name, TD_OPEN_BUFFERED, 0, NULL), 0);
+	fake.fail_maps = 1;
+	assert_int_equal(fake_io(BLKTAP_OP_WRITE, BLKTAP_REQ_FUA, 9, 1, buf),
+			 -ENOSPC);
+	assert_unsynced();
+	/* Nothing of it was written: nothing to be synced. */
+	assert_int_equal(op_close(0, false), 0);
+	assert_int_equal(td_vbd_open(v, name, 0, 0, NULL), 0);
+	fake.refuse_cmds = 1;
+	assert_int_equal(fake_io(BLKTAP_OP_WRITE, BLKTAP_REQ_FUA, 9, 1, buf),
+			 -EINVAL);
+	assert_int_equal(flush(), 0);
+}
+
+/* The sync of a pause fails, and the next tapdisk has to know of it. */
+static void test_pause_sync_fails(void **state)
+{
+	struct td_vbd *v = td_vbd_find(MINOR);
+	char mark[80];
+
+	(void)state;
+	snprintf(mark, sizeof(mark), "%s/tap%d.unsynced", dir, MINOR);
+	fake_clock.sync_error = EIO;
+	assert_int_equal(op_pause(), -EIO);
+	assert_int_equal(access(mark, F_OK), 0);
+	assert_int_equal(td_vbd_resume(v, "", 0, NULL), 0);
+	assert_unsynced();
+	/* The next one takes over. */
+	assert_int_equal(op_pause(), 0);
+	assert_int_equal(op_detach(), 0);
+	assert_int_equal(td_vbd_attach(MINOR), 0);
+	v = td_vbd_find(MINOR);
+	assert_int_equal(td_vbd_open(v, name, 0, 0, NULL), 0);
+	assert_unsynced();
+	assert_int_equal(op_close(0, false), 0);
+	assert_int_not_equal(access(mark, F_OK), 0);
+	/* The guest is gone, so nobody is left to be told. */
+	assert_int_equal(td_vbd_open(v, name, 0, 0, NULL), 0);
+	fake_clock.sync_error = EIO;
+	assert_int_equal(op_close(0, false), -EIO);
+	assert_int_not_equal(access(mark, F_OK), 0);
+	assert_int_equal(td_vbd_open(v, name, 0, 0, NULL), 0);
+	assert_int_equal(flush(), 0);
+}
+
+/* What a tapdisk that was killed wrote is on its way when the next opens. */
+static void test_open_syncs(void **state)
+{
+	static const struct vhd_ctx ctx;
+	char path[80];
+	const struct vhd_create spec = { .path = path, .size = SECTORS * 512 };
+	struct td_vbd *v = td_vbd_find(MINOR);
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/sync.vhd", dir);
+	assert_int_equal(vhd_create(&ctx, &spec), 0);
+	snprintf(path, sizeof(path), "vhd:%s/sync.vhd", dir);
+	fake_clock.syncs = 0;
+	assert_int_equal(td_vbd_open(v, path, 0, 0, NULL), 0);
+	assert_int_equal(fake_clock.syncs, 1);
+	assert_int_equal(op_close(0, false), 0);
+	fake_clock.sync_error = EIO;
+	assert_int_equal(td_vbd_open(v, path, 0, 0, NULL), -EIO);
+	unlink(path + 4);
+}
+
+/*
+ * The result of a transfer comes after the XFER that counted no transfer any
+ * more, but had fetched its events before.
+ */
+static void test_pause_late_result(void **state)
+{
+	char buf[512] = "late";
+	unsigned int tag;
+
+	(void)state;
+	fake.delay_ms = 3;
+	fake.late = true;
+	fake.fail_maps = 1;
+	fake.fail_error = -ENOSPC;
+	tag = fake_start(BLKTAP_OP_WRITE, 0, 9, 1, buf);
+	fake_run_for(1);
+	assert_int_equal(fake.transfers, 1);
+	assert_int_equal(op_pause(), 0);
+	assert_false(fake.late);
+	assert_int_equal(fake.reqs[tag].state, FAKE_SERVER);
+	assert_int_equal(td_vbd_resume(td_vbd_find(MINOR), "", 0, NULL), 0);
+	assert_true(fake_run(5000));
+	assert_int_equal(fake_result(tag), 0);
+}
+
 static void test_map_error(void **state)
 {
 	unsigned int i, tags[4];
 	char buf[512];
 
 	(void)state;
+	/* A bad sector stays bad. */
 	fake.fail_maps = 1;
-	fake.fail_error = -EIO;
-	assert_int_equal(fake_io(BLKTAP_OP_READ, 0, 9, 1, buf), -EIO);
+	fake.fail_error = -ENODATA;
+	assert_int_equal(fake_io(BLKTAP_OP_READ, 0, 9, 1, buf), -ENODATA);
 	fake.refuse_cmds = 1;
 	assert_int_equal(fake_io(BLKTAP_OP_READ, 0, 9, 1, buf), -EINVAL);
 	assert_int_equal(td_vbd_find(MINOR)->stats.fail[0], 2);
@@ -652,6 +923,15 @@ int main(void)
 		TEST(test_trim_zeroes, setup_aio),
 		TEST(test_enospc_retry, setup_aio),
 		TEST(test_enospc_timeout, setup_aio),
+		TEST(test_eio_passes, setup_aio),
+		TEST(test_eio_stays, setup_aio),
+		TEST(test_eio_close, setup_aio),
+		TEST(test_flush_fails, setup_loop),
+		TEST(test_flush_fails_vhd, setup_loop),
+		TEST(test_fua_fails, setup_aio),
+		TEST(test_pause_sync_fails, setup_aio),
+		TEST(test_pause_late_result, setup_aio),
+		TEST(test_open_syncs, setup_loop),
 		TEST(test_map_error, setup_aio),
 		TEST(test_bad_events, setup_aio),
 		TEST(test_readonly, setup_loop),
@@ -672,6 +952,7 @@ int main(void)
 
 	if (!mkdtemp(dir))
 		return 1;
+	td_run_dir = dir;
 	snprintf(image, sizeof(image), "%s/image", dir);
 	snprintf(name, sizeof(name), "aio:%s", image);
 	failed = cmocka_run_group_tests_name("td_req", tests, NULL, NULL);

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fake_clock.h"
 #include "fake_ring.h"
 #include "libvhd/vhd.h"
 #include "td_file.h"
@@ -233,6 +234,7 @@ static int setup(void **state)
 {
 	(void)state;
 	memset(&bad, 0, sizeof(bad));
+	fake_clock_init();
 	fake_init();
 	fake.fail = fail_file;
 	assert_int_equal(td_loop_init(), 0);
@@ -485,12 +487,12 @@ static void test_first_fails(void **state)
 
 	(void)state;
 	open_mirror();
-	break_file("one", BLKTAP_OP_WRITE, -EIO, 1);
-	assert_int_equal(fake_io(BLKTAP_OP_WRITE, 0, 3, 1, buf), -EIO);
+	break_file("one", BLKTAP_OP_WRITE, -EILSEQ, 1);
+	assert_int_equal(fake_io(BLKTAP_OP_WRITE, 0, 3, 1, buf), -EILSEQ);
 	assert_true(same("two", 3, none, 512));
 	assert_stats(0, 0);
-	break_file("one", BLKTAP_OP_READ, -EIO, 1);
-	assert_int_equal(fake_io(BLKTAP_OP_READ, 0, 3, 1, buf), -EIO);
+	break_file("one", BLKTAP_OP_READ, -EILSEQ, 1);
+	assert_int_equal(fake_io(BLKTAP_OP_READ, 0, 3, 1, buf), -EILSEQ);
 	/* What passes by itself is tried again, on both. */
 	break_file("one", BLKTAP_OP_WRITE, -EAGAIN, 1);
 	assert_int_equal(fake_io(BLKTAP_OP_WRITE, 0, 3, 1, buf), 0);

@@ -72,34 +72,37 @@ void td_req_map(struct td_req *req, const struct blktap_direct_extent *ext,
 	vfake_add(event);
 }
 
+/* As the core does, a limited number of times. */
+static bool vfake_retry(struct vfake_req *r, int error)
+{
+	struct vfake_event *event;
+
+	if (r->req.op == BLKTAP_OP_FLUSH ||
+	    (error != -ENOSPC && error != -EDQUOT && error != -ENOMEM) ||
+	    r->retries++ == vfake.max_retries)
+		return false;
+	event = vfake_new(VFAKE_RETRY, 0);
+	event->req = &r->req;
+	vfake_add(event);
+	return true;
+}
+
 void td_req_end(struct td_req *req, int error)
 {
-	void (*done)(struct td_req *req, int error, bool retry) = req->done;
+	void (*done)(struct td_req *req, int error) = req->done;
 	struct vfake_req *r = (struct vfake_req *)req;
 
 	if (done) {
 		req->done = NULL;
-		done(req, error, false);
+		done(req, error);
 		return;
 	}
 	if (r->done)
 		abort();
+	if (vfake_retry(r, error))
+		return;
 	r->done = true;
 	r->error = error;
-}
-
-void td_req_retry(struct td_req *req, int error)
-{
-	struct vfake_req *r = (struct vfake_req *)req;
-	struct vfake_event *event;
-
-	if (req->done || r->retries++ == vfake.max_retries) {
-		td_req_end(req, error);
-		return;
-	}
-	event = vfake_new(VFAKE_RETRY, 0);
-	event->req = req;
-	vfake_add(event);
 }
 
 int td_vbd_file_add(struct td_vbd *vbd, int fd)

@@ -23,6 +23,8 @@
 #define TD_CTL_PREFIX		"ctl"
 /* There if the mirror of a tap has failed; for printf(). */
 #define TD_CTL_NOMIRROR		"tap%d.nomirror"
+/* There if a sync of the image has failed: no FLUSH is to succeed. */
+#define TD_CTL_UNSYNCED		"tap%d.unsynced"
 
 /* Connections that a tapdisk2 serves at a time; more get EBUSY. */
 #define TD_CTL_CONNS_MAX	10

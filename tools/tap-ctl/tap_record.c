@@ -99,4 +99,6 @@ void tap_record_drop(const struct tap_env *env, int minor)
 	unlink(path);
 	tap_record_nomirror(env, minor, path, sizeof(path));
 	unlink(path);
+	snprintf(path, sizeof(path), "%s/" TD_CTL_UNSYNCED, env->run, minor);
+	unlink(path);
 }

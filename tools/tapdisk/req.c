@@ -11,6 +11,12 @@
  * transfers go on. If that was none and the next XFER has no event of a failed
  * one either, nothing is in flight: every event of a transfer is there to be
  * fetched before the transfer stops to count.
+ *
+ * Errors. What may pass by itself (a lost path, a soft NFS mount, a full file
+ * system) is tried again until the request timeout is over; meanwhile all
+ * other requests go on. A failed sync is never tried again: the kernel tells
+ * of lost pages once, so the next sync would succeed without them. From then
+ * on no FLUSH and no FUA write succeeds until the disk is closed.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -181,6 +187,7 @@ void td_req_map(struct td_req *req, const struct blktap_direct_extent *ext,
 	if (r->map_done)
 		flags &= ~TD_MAP_END;
 	r->map_end = flags & TD_MAP_END;
+	r->map_dsync = flags & TD_MAP_DSYNC;
 	if (r->map_end)
 		v->stats.reqs_out++;
 	if (nr > TD_VBD_EXTENTS) {
@@ -227,25 +234,44 @@ void td_vbd_release(struct td_vbd *v)
 }
 
 /* Somebody else gets the request, if he asked for it. */
-static bool td_req_done(struct td_req *req, int error, bool retry)
+static bool td_req_done(struct td_req *req, int error)
 {
-	void (*done)(struct td_req *req, int error, bool retry) = req->done;
+	void (*done)(struct td_req *req, int error) = req->done;
 
 	if (!done)
 		return false;
 	req->done = NULL;
-	done(req, error, retry);
+	done(req, error);
 	return true;
 }
 
-void td_req_end(struct td_req *req, int error)
+/* May the error pass by itself? */
+static bool td_req_may_pass(const struct td_req *req, int error)
+{
+	/* After a failed sync a driver may refuse all that changes the image. */
+	if (req->op == BLKTAP_OP_FLUSH ||
+	    (req->op != BLKTAP_OP_READ && req->vbd->sync_error))
+		return false;
+	switch (error) {
+	case -EIO:
+	case -EAGAIN:
+	case -EDQUOT:
+	case -ENOLINK:
+	case -ENOMEM:
+	case -ENOSPC:
+	case -ETIMEDOUT:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* End a request whatever the error is. */
+static void td_req_finish(struct td_req *req, int error)
 {
 	struct td_vbd *v = req->vbd;
-	struct td_vreq *r;
+	struct td_vreq *r = td_vreq_from_driver(req);
 
-	if (td_req_done(req, error, false))
-		return;
-	r = td_vreq_from_driver(req);
 	r->state = TD_VREQ_ENDED;
 	v->stats.reqs_out++;
 	if (error)
@@ -253,14 +279,17 @@ void td_req_end(struct td_req *req, int error)
 	td_vbd_cmd(v, r, BLKTAP_CMD_END)->result = error;
 }
 
-void td_req_retry(struct td_req *req, int error)
+/* Try a request again if that may help and there is time left. */
+static void td_req_again(struct td_req *req, int error)
 {
 	struct td_vreq *r = td_container(req, struct td_vreq, req);
 	struct td_vbd *v = req->vbd;
 	int64_t now = td_now();
 
-	if (td_req_done(req, error, true))
+	if (!td_req_may_pass(req, error) || !v->drv || !v->created) {
+		td_req_finish(req, error);
 		return;
+	}
 	if (td_second_redirect(v, req, error)) {
 		td_vreq_from_driver(req);
 		td_vreq_list_add(&v->held, r);
@@ -270,7 +299,7 @@ void td_req_retry(struct td_req *req, int error)
 	if (!r->give_up)
 		r->give_up = now + v->timeout * 1000LL;
 	if (now >= r->give_up || v->state & TD_CTL_DEAD) {
-		td_req_end(req, error);
+		td_req_finish(req, error);
 		return;
 	}
 	if (!v->stalled)
@@ -283,6 +312,18 @@ void td_req_retry(struct td_req *req, int error)
 	td_vreq_list_add(&v->retry, r);
 	if (!v->retry_timer.armed)
 		td_timer_start(&v->retry_timer, TD_VBD_RETRY_MS);
+}
+
+void td_req_end(struct td_req *req, int error)
+{
+	if (td_req_done(req, error))
+		return;
+	if (error && error != -EOPNOTSUPP && req->op == BLKTAP_OP_FLUSH)
+		td_vbd_unsynced(req->vbd, error);
+	if (error)
+		td_req_again(req, error);
+	else
+		td_req_finish(req, 0);
 }
 
 void td_vbd_retry_timer(struct td_timer *timer)
@@ -312,12 +353,16 @@ static void td_vbd_submit(struct td_vbd *v, struct td_vreq *r)
 {
 	if (v->state & TD_CTL_DEAD) {
 		td_vreq_to_driver(v, r);
-		td_req_end(&r->req, -EIO);
+		td_req_finish(&r->req, -EIO);
 	} else if (v->state & (TD_CTL_PAUSE_REQUESTED | TD_CTL_PAUSED)) {
 		td_vreq_list_add(&v->held, r);
 	} else if (!td_vbd_takes(v, &r->req)) {
 		td_vreq_to_driver(v, r);
-		td_req_end(&r->req, -EOPNOTSUPP);
+		td_req_finish(&r->req, -EOPNOTSUPP);
+	} else if (v->sync_error && (r->req.fua ||
+				     r->req.op == BLKTAP_OP_FLUSH)) {
+		td_vreq_to_driver(v, r);
+		td_req_finish(&r->req, v->sync_error);
 	} else {
 		td_vreq_to_driver(v, r);
 		td_second_submit(v, &r->req);
@@ -334,15 +379,30 @@ void td_vbd_submit_all(struct td_vbd *v, struct td_vreq_list *list)
 	}
 }
 
+/*
+ * Was it the sync after a write that failed, or the write? The sync may have
+ * told of the loss of others' data, so it is taken for that. Only with
+ * O_DIRECT a lack of space is known to be the write's own.
+ */
+static bool td_vbd_map_unsynced(const struct td_vbd *v,
+				const struct td_vreq *r, int error)
+{
+	if (!r->map_dsync || !error)
+		return false;
+	return v->buffered || (error != -ENOSPC && error != -EDQUOT);
+}
+
 /* The driver gets a request back whose transfer did not end it. */
 static void td_vbd_mapped(struct td_vbd *v, struct td_vreq *r, int error)
 {
 	if (r->map_end)
 		v->stats.reqs_out--;
+	if (td_vbd_map_unsynced(v, r, error))
+		td_vbd_unsynced(v, error);
 	td_vreq_to_driver(v, r);
 	if (!v->drv) {
 		r->req.done = NULL;
-		td_req_end(&r->req, error ? error : -EIO);
+		td_req_finish(&r->req, error ? error : -EIO);
 	} else if (r->map_done && !error) {
 		td_req_end(&r->req, 0);
 	} else {
@@ -404,7 +464,7 @@ static void td_vbd_request(struct td_vbd *v,
 	err = td_vbd_check_request(v, ev);
 	if (err) {
 		td_vreq_to_driver(v, r);
-		td_req_end(&r->req, err);
+		td_req_finish(&r->req, err);
 		return;
 	}
 	if (ev->op <= BLKTAP_OP_WRITE)
@@ -449,6 +509,7 @@ static void td_vbd_fail_all(struct td_vbd *v)
 
 	for (r = td_vreq_list_take(&v->failed); r; r = next) {
 		next = r->next;
+		r->map_dsync = false;
 		td_vbd_mapped(v, r, r->error);
 	}
 }

@@ -36,7 +36,6 @@
 #include "vbd.h"
 
 const char *td_dev_dir = "/dev/xen/blktap-2";
-const char *td_run_dir = TD_CTL_DIR;
 
 const struct td_below *td_vbd_below(const struct td_vbd *v)
 {
@@ -51,21 +50,9 @@ static bool td_second_is_mirror(const struct td_vbd_more *more)
 
 static void td_second_mark(const struct td_vbd *v, bool failed)
 {
-	char path[PATH_MAX];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/" TD_CTL_NOMIRROR, td_run_dir,
-		 v->minor);
-	if (!failed) {
-		unlink(path);
-		return;
-	}
-	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	if (fd < 0)
-		td_err("%s: %s; if this process dies, %s must not be used as a mirror again",
-		       path, strerror(errno), v->more.second);
-	else
-		close(fd);
+	if (td_vbd_mark(v, TD_CTL_NOMIRROR, failed))
+		td_err("if this process dies, %s must not be used as a mirror again",
+		       v->more.second);
 }
 
 static void td_second_fail(struct td_vbd *v, int error)
@@ -299,7 +286,7 @@ static bool td_second_overlaps(const struct td_vbd *v, const struct td_req *req)
 	return false;
 }
 
-static void td_second_first_done(struct td_req *req, int error, bool retry);
+static void td_second_first_done(struct td_req *req, int error);
 
 static void td_second_start(struct td_vbd *v, struct td_req *req)
 {
@@ -327,7 +314,7 @@ static void td_second_waiting(struct td_work *work)
 }
 
 /* A change is through, those that wait for it may go on. */
-static void td_second_end(struct td_req *req, int error, bool retry)
+static void td_second_end(struct td_req *req, int error)
 {
 	struct td_vbd *v = req->vbd;
 
@@ -335,29 +322,25 @@ static void td_second_end(struct td_req *req, int error, bool retry)
 		v->waiting_work.fn = td_second_waiting;
 		td_work_queue(&v->waiting_work);
 	}
-	if (retry)
-		td_req_retry(req, error);
-	else
-		td_req_end(req, error);
+	td_req_end(req, error);
 }
 
-static void td_second_second_done(struct td_req *req, int error, bool retry)
+static void td_second_second_done(struct td_req *req, int error)
 {
-	(void)retry;
 	if (error && !(error == -EOPNOTSUPP && req->op == BLKTAP_OP_TRIM))
 		td_second_fail(req->vbd, error);
 	else if (req->op == BLKTAP_OP_WRITE)
 		req->vbd->stats.second_secs += req->nr_sectors;
-	td_second_end(req, 0, false);
+	td_second_end(req, 0);
 }
 
-static void td_second_first_done(struct td_req *req, int error, bool retry)
+static void td_second_first_done(struct td_req *req, int error)
 {
 	struct td_vbd *v = req->vbd;
 
 	if (error || v->more.failed ||
 	    (req->op == BLKTAP_OP_TRIM && !v->second.info.discard)) {
-		td_second_end(req, error, retry);
+		td_second_end(req, error);
 	} else {
 		req->done = td_second_second_done;
 		v->second.drv->submit(v->second.priv, req);
@@ -398,9 +381,15 @@ static int td_second_to_mirror(struct td_vbd *v)
 	if (err)
 		return err;
 	err = td_vbd_resume(v, new, 0, NULL);
-	if (err)
+	if (err) {
 		td_ring->set_name(v->minor, old);
-	return err;
+		return err;
+	}
+	/* It was closed without an error, so it has what the image has lost. */
+	if (v->sync_error)
+		td_vbd_mark(v, TD_CTL_UNSYNCED, false);
+	v->sync_error = 0;
+	return 0;
 }
 
 static void td_second_paused(void *arg, int error)

@@ -61,7 +61,7 @@ struct td_req {
 	uint32_t nr_sectors;
 	struct td_vbd *vbd;
 	void (*mapped)(struct td_req *req, int error);
-	void (*done)(struct td_req *req, int error, bool retry);
+	void (*done)(struct td_req *req, int error);
 	struct td_req *next;
 	uint64_t priv[8];
 };
@@ -80,7 +80,7 @@ struct td_req {
  * @flags: TD_MAP_*
  * @mapped: called with 0 or -errno when the transfer ended; with TD_MAP_END
  *	only if it failed. The request is then the driver's again and needs
- *	td_req_map() or td_req_end(). -ENOSPC is worth a td_req_retry().
+ *	td_req_map() or td_req_end().
  */
 void td_req_map(struct td_req *req, const struct blktap_direct_extent *ext,
 		unsigned int nr, unsigned int flags,
@@ -89,17 +89,12 @@ void td_req_map(struct td_req *req, const struct blktap_direct_extent *ext,
 /**
  * td_req_end() - end a request
  * @req: request, not the driver's any more
- * @error: 0 or -errno
+ * @error: 0 or -errno; if it may pass by itself (-EIO, -ENOSPC and the like)
+ *	the request is submitted again, from the start, each second until the
+ *	request timeout of the disk is over. Not a FLUSH: its failure means
+ *	that data may be lost, and all that follow fail as well.
  */
 void td_req_end(struct td_req *req, int error);
-
-/**
- * td_req_retry() - submit a request again, from the start, after a second
- * @req: request, not the driver's until it is submitted again
- * @error: why, -errno: what the request ends with when the time for retries
- *	(request timeout of the disk) is over
- */
-void td_req_retry(struct td_req *req, int error);
 
 /**
  * td_vbd_file_add() - make a file known to the kernel

@@ -5,8 +5,12 @@
 #include "vbd.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ring.h"
 #include "td_log.h"
@@ -14,6 +18,7 @@
 #define TD_VBD_CLOSE_MS	100
 
 struct td_vbd *td_vbds;
+const char *td_run_dir = TD_CTL_DIR;
 
 struct td_vbd *td_vbd_find(int minor)
 {
@@ -43,6 +48,8 @@ int td_vbd_file_add(struct td_vbd *v, int fd)
 		return err;
 	}
 	v->files[file.index] = true;
+	if (!(fcntl(fd, F_GETFL) & O_DIRECT))
+		v->buffered = true;
 	return file.index;
 }
 
@@ -52,6 +59,53 @@ void td_vbd_file_del(struct td_vbd *v, int index)
 
 	td_ring->file(v->fd, &file);
 	v->files[index] = false;
+}
+
+static void td_vbd_mark_path(const struct td_vbd *v, const char *name,
+			     char *path)
+{
+	int len = snprintf(path, PATH_MAX, "%s/", td_run_dir);
+
+	snprintf(path + len, PATH_MAX - len, name, v->minor);
+}
+
+int td_vbd_mark(const struct td_vbd *v, const char *format, bool set)
+{
+	char path[PATH_MAX];
+	int fd, err;
+
+	td_vbd_mark_path(v, format, path);
+	if (!set) {
+		unlink(path);
+		return 0;
+	}
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		err = -errno;
+		td_err("%s: %s", path, strerror(-err));
+		return err;
+	}
+	close(fd);
+	return 0;
+}
+
+/* Has the tapdisk that served the disk before left a mark? */
+static bool td_vbd_marked(const struct td_vbd *v, const char *format)
+{
+	char path[PATH_MAX];
+
+	td_vbd_mark_path(v, format, path);
+	return !access(path, F_OK);
+}
+
+void td_vbd_unsynced(struct td_vbd *v, int error)
+{
+	if (v->sync_error)
+		return;
+	v->sync_error = error;
+	td_err("tap %d: syncing %s: %s; what the guest wrote may be lost, no FLUSH succeeds until the disk is closed; then check its file systems",
+	       v->minor, v->name, strerror(-error));
+	td_vbd_mark(v, TD_CTL_UNSYNCED, true);
 }
 
 static void td_vbd_work(struct td_work *work)
@@ -289,6 +343,7 @@ static int td_vbd_close_image(struct td_vbd *v)
 	td_second_close(v);
 	v->drv = NULL;
 	v->priv = NULL;
+	v->buffered = false;
 	return err;
 }
 
@@ -348,6 +403,9 @@ int td_vbd_open(struct td_vbd *v, const char *name, unsigned int flags,
 	if (err)
 		return err;
 	v->state = 0;
+	v->sync_error = 0;
+	if (td_vbd_marked(v, TD_CTL_UNSYNCED))
+		td_vbd_unsynced(v, -EIO);
 	err = td_vbd_create(v);
 	if (err) {
 		v->state = TD_CTL_CLOSED;
@@ -393,6 +451,8 @@ static void td_vbd_paused(struct td_vbd *v)
 
 	td_log_error_clear();
 	err = td_vbd_close_image(v);
+	if (err)
+		td_vbd_unsynced(v, err);
 	v->state &= ~TD_CTL_PAUSE_REQUESTED;
 	v->state |= TD_CTL_PAUSED;
 	td_info("tap %d: paused", v->minor);
@@ -497,6 +557,9 @@ static void td_vbd_closed(struct td_vbd *v)
 	for (i = 0; i < v->depth; i++)
 		v->reqs[i].state = TD_VREQ_IDLE;
 	v->state = TD_CTL_CLOSED;
+	if (v->sync_error)
+		td_vbd_mark(v, TD_CTL_UNSYNCED, false);
+	v->sync_error = 0;
 	v->name[0] = '\0';
 	memset(&v->more, 0, sizeof(v->more));
 	td_info("tap %d: closed", v->minor);

@@ -43,6 +43,7 @@ enum td_vreq_state {
  * @state: whose it is
  * @map_end: MAPPED: ends by itself if the transfer succeeds
  * @map_done: MAPPED: the driver is through with it if the transfer succeeds
+ * @map_dsync: MAPPED: the transfer includes a sync
  * @tag: number at the kernel
  * @error: failed list: result of the transfer
  * @give_up: td_now() at which it is not tried again, 0: not tried again yet
@@ -53,6 +54,7 @@ struct td_vreq {
 	enum td_vreq_state state;
 	bool map_end;
 	bool map_done;
+	bool map_dsync;
 	uint32_t tag;
 	int error;
 	int64_t give_up;
@@ -154,7 +156,9 @@ struct td_vbd_more {
  * @failed: requests whose transfer could not start
  * @stalled: requests were tried again, not yet known to go on
  * @bad_events: events that were refused, to limit messages
+ * @sync_error: a sync failed with this, or 0: what the guest wrote may be lost
  * @files: files known to the kernel
+ * @buffered: one of them, at least, was not opened with O_DIRECT
  * @running: the ring is run, no need to queue @work
  * @work: runs the ring
  * @poll: wakeups of the ring
@@ -206,7 +210,9 @@ struct td_vbd {
 	struct td_vreq_list failed;
 	bool stalled;
 	unsigned int bad_events;
+	int sync_error;
 	bool files[BLKTAP_DIRECT_FILES_MAX];
+	bool buffered;
 	bool running;
 	struct td_work work;
 	struct td_event poll;
@@ -298,6 +304,25 @@ void td_vbd_close(struct td_vbd *vbd, unsigned int timeout, bool force,
  */
 void td_vbd_detach(struct td_vbd *vbd, void (*done)(void *arg, int error),
 		   void *arg);
+
+/**
+ * td_vbd_unsynced() - what the guest wrote may be lost, as a sync failed
+ * @vbd: disk; no FLUSH and no FUA write succeeds until it is closed
+ * @error: with what the sync failed, -errno
+ *
+ * A file beside the control sockets tells it to a tapdisk that takes over.
+ */
+void td_vbd_unsynced(struct td_vbd *vbd, int error);
+
+/**
+ * td_vbd_mark() - write something down for a tapdisk that takes over
+ * @vbd: disk
+ * @format: name of the file beside the control sockets, for printf()
+ * @set: make the file, else remove it
+ *
+ * Return: 0, or -errno with a message.
+ */
+int td_vbd_mark(const struct td_vbd *vbd, const char *format, bool set);
 
 /**
  * td_vbd_stats() - counters as text

@@ -247,14 +247,6 @@ static int td_aio_close(void *priv)
 	return err;
 }
 
-static void td_aio_end(struct td_req *req, int error)
-{
-	if (error == -ENOSPC || error == -EDQUOT || error == -EAGAIN)
-		td_req_retry(req, error);
-	else
-		td_req_end(req, error);
-}
-
 static void td_aio_io_done(struct td_io *io, int error)
 {
 	struct td_aio_io *aio_io = io->priv;
@@ -269,7 +261,7 @@ static void td_aio_io_done(struct td_io *io, int error)
 	aio_io->next = aio->unused;
 	aio->unused = aio_io;
 	aio->pending--;
-	td_aio_end(aio_io->req, error);
+	td_req_end(aio_io->req, error);
 }
 
 static void td_aio_start_io(struct td_aio *aio, struct td_req *req,
@@ -307,7 +299,7 @@ static void td_aio_submit(void *priv, struct td_req *req)
 		};
 		td_req_map(req, &ext, 1,
 			   TD_MAP_END | (req->fua ? TD_MAP_DSYNC : 0),
-			   td_aio_end);
+			   td_req_end);
 		break;
 	case BLKTAP_OP_FLUSH:
 		td_aio_start_io(aio, req, TD_IO_FDATASYNC);

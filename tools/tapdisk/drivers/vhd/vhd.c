@@ -106,12 +106,6 @@ static void td_vhd_end(void *priv, struct vhd_req *req, int error)
 	td_req_end(td_vhd_outer(req), error);
 }
 
-static void td_vhd_retry(void *priv, struct vhd_req *req, int error)
-{
-	(void)priv;
-	td_req_retry(td_vhd_outer(req), error);
-}
-
 static void td_vhd_io_done(struct td_io *io, int error)
 {
 	struct vhd_io *inner = io->priv;
@@ -151,7 +145,8 @@ static const struct vhd_host td_vhd_host = {
 	.file_del = td_vhd_file_del,
 	.map = td_vhd_map,
 	.end = td_vhd_end,
-	.retry = td_vhd_retry,
+	/* The core knows what is worth to be tried again. */
+	.retry = td_vhd_end,
 	.io = td_vhd_io,
 	.hold = td_vhd_hold,
 };
