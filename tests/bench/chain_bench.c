@@ -18,6 +18,7 @@
 #include <time.h>
 
 #include "libvhd/libvhd.h"
+#include "td_stdio.h"
 
 #define CB_DEPTH	30
 #define CB_BLOCKS	4
@@ -128,6 +129,7 @@ int main(int argc, char **argv)
 	char base[PATH_MAX];
 	const char *leaf;
 
+	td_stdio_open();
 	reads = argc == 4 ? strtoul(argv[2], NULL, 0) : 0;
 	runs = argc == 4 ? strtoul(argv[3], NULL, 0) : 0;
 	if (!reads || !runs) {

@@ -18,6 +18,7 @@
 #include "libvhd/engine.h"
 #include "libvhd/vhd_private.h"
 #include "td_log.h"
+#include "td_stdio.h"
 #include "tapdisk/loop.h"
 #include "tapdisk/td_driver.h"
 
@@ -268,6 +269,7 @@ int main(int argc, char **argv)
 	unsigned int i;
 	int opt;
 
+	td_stdio_open();
 	vb.depth = 64;
 	vb.left = 75000;
 	vb.bytes = 4096;

@@ -287,9 +287,9 @@ static void co_inner(void **state)
 	/* It is still a child of root. */
 	unlink(co_path("lower"));
 	/* Another one, right below the leaf, and it goes. */
-	co_success(f, COALESCE(f, "-i", co_path("upper"), "-d", "-P"));
-	assert_int_equal(strncmp(f->out, "\r", 1), 0);
-	assert_non_null(strstr(f->out, "\r100.00%\n"));
+	assert_int_equal(COALESCE(f, "-i", co_path("upper"), "-d", "-P"), 0);
+	assert_int_equal(strncmp(f->err, "\r", 1), 0);
+	assert_non_null(strstr(f->err, "\r100.00%\n"));
 	assert_false(co_exists("upper"));
 	co_end(f, "leaf root");
 }

@@ -27,19 +27,19 @@ void td_progress(void *opaque, uint64_t done, uint64_t total)
 	struct td_progress *p = opaque;
 	int64_t now = td_progress_now();
 
-	if (!p->forced && (now - p->started < 1000 || !isatty(STDOUT_FILENO)))
+	if (!p->forced && (now - p->started < 1000 || !isatty(STDERR_FILENO)))
 		return;
 	if (done < total && p->shown && now - p->last < 200)
 		return;
 	p->shown = true;
 	p->last = now;
-	printf("\r%6.2f%%", total ? 100.0 * done / total : 100.0);
-	fflush(stdout);
+	fprintf(stderr, "\r%6.2f%%", total ? 100.0 * done / total : 100.0);
+	fflush(stderr);
 }
 
 void td_progress_end(struct td_progress *progress)
 {
 	if (progress->shown)
-		putchar('\n');
+		fputc('\n', stderr);
 	progress->shown = false;
 }

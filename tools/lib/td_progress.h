@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 /**
- * struct td_progress - how far something long has come, told on stdout
+ * struct td_progress - how far something long has come, shown on stderr
  * @forced: print always, not only on a terminal after a second
  * @shown: there is a line to be ended
  * @started: when it began, in milliseconds

@@ -18,6 +18,7 @@
 #include "sandbox.h"
 #include "td_ctl.h"
 #include "td_log.h"
+#include "td_stdio.h"
 #include "vbd.h"
 
 static const char td_usage[] =
@@ -186,6 +187,7 @@ int main(int argc, char **argv)
 	bool daemon = true;
 	FILE *ready = stdout;
 
+	td_stdio_open();
 	while ((c = getopt_long(argc, argv, "Dhl:", options, NULL)) != -1) {
 		switch (c) {
 		case 'D':
