@@ -32,7 +32,7 @@ int vcli_teardown(void **state)
 /* Run "vhd-util ARGS", or, after a '!', a shell command; $UTIL is vhd-util. */
 int vcli_run(const char *args)
 {
-	char cmd[PATH_MAX + 1024];
+	char cmd[3 * PATH_MAX];
 	FILE *f;
 	size_t n;
 

@@ -200,13 +200,15 @@ static void test_json(void **state)
 	vcli_is("create -n a.vhd -s 64", 0, "");
 	vcli_is("snapshot -n b.vhd -p a.vhd", 0, "");
 	vcli_is("query -n b.vhd --json", 0,
-		"{\n  \"name\":\"b.vhd\",\n  \"virtual_size_mb\":64,\n"
+		"{\n  \"name\":\"b.vhd\",\n  \"type\":\"differencing\",\n"
+		"  \"virtual_size_mb\":64,\n  \"virtual_size\":67108864,\n"
 		"  \"file_size\":5120,\n  \"parent\":\"%s/a.vhd\",\n"
 		"  \"hidden\":0,\n  \"marker\":0,\n  \"chain_depth\":2,\n"
-		"  \"allocated_blocks\":0,\n  \"max_size_mb\":64\n}\n");
+		"  \"allocated_blocks\":0,\n  \"max_size_mb\":64,\n"
+		"  \"max_size\":67108864\n}\n");
 	vcli_is("query -n a.vhd --json -v -p", 0,
 		"{\n  \"name\":\"a.vhd\",\n  \"virtual_size_mb\":64,\n"
-		"  \"parent\":null\n}\n");
+		"  \"virtual_size\":67108864,\n  \"parent\":null\n}\n");
 	vcli_is("scan --json a.vhd none.vhd", 1,
 		"[\n  {\n    \"name\":\"a.vhd\",\n    \"capacity\":67108864,\n"
 		"    \"size\":3584,\n    \"hidden\":0,\n    \"marker\":0,\n"
@@ -218,7 +220,7 @@ static void test_json(void **state)
 	vcli_is("!truncate -s -512 a.vhd", 0, "");
 	vcli_is("check -n a.vhd --json", 1,
 		"{\n  \"name\":\"a.vhd\",\n  \"valid\":false,\n"
-		"  \"error\":\"%s/a.vhd: footer: cookie must be \\\"conectix\\\"\"\n}\n");
+		"  \"error\":\"%s/a.vhd: no footer at the end, which was cut off or not written (footer: cookie must be \\\"conectix\\\"): vhd-util repair -n %s/a.vhd writes it anew\"\n}\n");
 	vcli_is("!rm a.vhd", 0, "");
 	vcli_says("query -n b.vhd --json", 1, "\"parent\":null");
 }
@@ -419,7 +421,8 @@ static void test_revert(void **state)
 	vcli_is("query -n a.vhd -v", 0, "64\n");
 	vcli_is("!printf v_poison | dd of=a.vhd conv=notrunc status=none; truncate -s -512 a.vhd",
 		0, "");
-	vcli_says("set -n a.vhd -f hidden -v 1", 1, "cookie must be");
+	vcli_says("set -n a.vhd -f hidden -v 1", 1,
+		  "was interrupted (cookie of the footer is \"v_poison\"): undo it with vhd-util revert -n");
 }
 
 static void test_coalesce(void **state)

@@ -41,11 +41,10 @@ bool td_file_direct_ok(int fd, uint32_t sector_size)
 	return n >= 0 || errno != EINVAL;
 }
 
-int td_size_parse(const char *text, uint64_t *size)
+int td_size_parse(const char *text, uint64_t unit, uint64_t *size)
 {
-	static const char suffixes[] = "KMGT";
-	unsigned int shift = 0;
-	const char *suffix;
+	static const char letters[] = "KMGT";
+	const char *letter;
 	uint64_t n;
 	char *end;
 
@@ -55,14 +54,16 @@ int td_size_parse(const char *text, uint64_t *size)
 	n = strtoull(text, &end, 10);
 	if (errno)
 		return -EINVAL;
-	if (*end) {
-		suffix = strchr(suffixes, *end);
-		if (!suffix || end[1])
+	if (*end == 'B' && !end[1]) {
+		unit = 1;
+	} else if (*end) {
+		letter = strchr(letters, toupper((unsigned char)*end));
+		if (!letter || (end[1] && strcmp(end + 1, "iB")))
 			return -EINVAL;
-		shift = 10 * (suffix - suffixes + 1);
+		unit = 1ULL << 10 * (letter - letters + 1);
 	}
-	if (n > (uint64_t)INT64_MAX >> shift)
+	if (n > INT64_MAX / unit)
 		return -EINVAL;
-	*size = n << shift;
+	*size = n * unit;
 	return 0;
 }

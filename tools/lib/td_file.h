@@ -29,12 +29,15 @@ int td_file_lock(int fd, bool exclusive, const char *path);
 bool td_file_direct_ok(int fd, uint32_t sector_size);
 
 /**
- * td_size_parse() - parse a size with an optional suffix K, M, G or T
- * @text: decimal number and suffix
+ * td_size_parse() - parse a size with an optional suffix
+ * @text: decimal number and suffix: K, M, G, T or KiB, MiB, GiB, TiB, powers
+ *	of 1024, or B, bytes; KB, MB and so on mean powers of 1000 to some and
+ *	of 1024 to others, and are refused
+ * @unit: bytes that a number without suffix counts
  * @size: size in bytes
  *
  * Return: 0, or -EINVAL if that is no size or more than 2^63 - 1 bytes.
  */
-int td_size_parse(const char *text, uint64_t *size);
+int td_size_parse(const char *text, uint64_t unit, uint64_t *size);
 
 #endif /* TD_FILE_H */

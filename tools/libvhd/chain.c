@@ -239,8 +239,8 @@ static int vhd_try_parent(const struct vhd_image *leaf,
 	vhd_close(*parent);
 	*parent = NULL;
 	return vhd_msg(&leaf->ctx, -EINVAL,
-		       "%s: uuid of parent %s is not the parent uuid in the child's header",
-		       child->path, real);
+		       "%s: uuid of parent %s is not the parent uuid in the child's header: another image has its place; put the right one there, or vhd-util modify -n %s -p PARENT tells where it is",
+		       child->path, real, child->path);
 }
 
 /* The folder of the child in front of a relative name. */
@@ -257,6 +257,50 @@ static int vhd_parent_path(const struct vhd_image *child, const char *name,
 			       slash ? (int)(slash - child->path) : 1,
 			       slash ? child->path : ".", name);
 	return len < PATH_MAX ? 0 : -ENAMETOOLONG;
+}
+
+/*
+ * The parent was not found where @name leads: a file of that name in the
+ * folder of the child, or what the plain name in the header leads to, may be
+ * the one that is meant. Return: does @path have it?
+ */
+static bool vhd_parent_moved(const struct vhd_image *leaf,
+			     const struct vhd_image *child, const char *name,
+			     char *path)
+{
+	const struct vhd_ctx quiet = { .parent_dirs = leaf->ctx.parent_dirs };
+	const char *base = strrchr(name, '/');
+	struct vhd_image *found;
+	bool same;
+
+	if (!base || vhd_uuid_null(child->header.parent_uuid) ||
+	    vhd_parent_path(child, base + 1, path) ||
+	    vhd_open(&quiet, path, VHD_OPEN_HEADERS, &found))
+		return false;
+	same = !memcmp(found->footer.uuid, child->header.parent_uuid, 16);
+	vhd_close(found);
+	return same;
+}
+
+static int vhd_explain_parent(const struct vhd_image *leaf,
+			      const struct vhd_image *child, int error)
+{
+	char name[VHD_NAME_MAX], path[PATH_MAX];
+
+	if (vhd_parent_name(child, name))
+		return vhd_msg(&leaf->ctx, error,
+			       "%s: parent not found: the image has no name of it that can be read; vhd-util modify -n %s -p PARENT tells it",
+			       child->path, child->path);
+	if (error != -ENOENT)
+		return vhd_msg(&leaf->ctx, error, "%s: parent %s: %s",
+			       child->path, name, strerror(-error));
+	if (vhd_parent_moved(leaf, child, name, path))
+		return vhd_msg(&leaf->ctx, error,
+			       "%s: parent %s: not found: it was moved to %s; vhd-util modify -n %s -p %s tells the image",
+			       child->path, name, path, child->path, path);
+	return vhd_msg(&leaf->ctx, error,
+		       "%s: parent %s: not found: it was moved, renamed or deleted; put it back, or vhd-util modify -n %s -p PARENT tells where it is",
+		       child->path, name, child->path);
 }
 
 static int vhd_find_parent(const struct vhd_image *leaf,
@@ -281,10 +325,7 @@ static int vhd_find_parent(const struct vhd_image *leaf,
 		if (ret == -EBUSY || ret == -ENOMEM || ret == -ELOOP)
 			break;
 	}
-	if (vhd_parent_name(child, name))
-		snprintf(name, sizeof(name), "(no name)");
-	return vhd_msg(&leaf->ctx, best, "%s: parent %s: %s", child->path,
-		       name, best == -ENOENT ? "not found" : strerror(-best));
+	return vhd_explain_parent(leaf, child, best);
 }
 
 int vhd_parent_find(struct vhd_image *image, unsigned int flags,

@@ -230,8 +230,8 @@ int vhd_footer_parse(const struct vhd_ctx *ctx, const char *name,
 
 	if (!memcmp(buf, "v_poison", 8))
 		return vhd_msg(ctx, -EINVAL,
-			       "%s: footer: cookie is \"v_poison\": a change was interrupted; undo it with vhd-util revert and its journal",
-			       name);
+			       "%s: footer: cookie is \"v_poison\": a change was interrupted; undo it with vhd-util revert -n %s -j JOURNAL",
+			       name, name);
 	if (memcmp(buf, "conectix", 8))
 		return vhd_msg(ctx, -EINVAL,
 			       "%s: footer: cookie must be \"conectix\"", name);

@@ -30,6 +30,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -97,15 +98,50 @@ static int vhd_load_end_footer(struct vhd_image *image, unsigned int flags)
 				vhd_parse_flags(flags), &image->footer);
 }
 
-static int vhd_load_footer(struct vhd_image *image, unsigned int flags)
+/* With VHD_OPEN_BACKUP what is at the end does not count. */
+static int vhd_load_end(struct vhd_image *image, unsigned int flags,
+			struct vhd_note *note)
+{
+	const struct vhd_ctx ctx = image->ctx;
+	int ret;
+
+	vhd_note_init(note, &ctx);
+	image->ctx = note->ctx;
+	ret = vhd_load_end_footer(image, flags);
+	image->ctx = ctx;
+	if (ret || image->footer.type == VHD_TYPE_FIXED ||
+	    !(flags & VHD_OPEN_BACKUP))
+		return ret;
+	snprintf(note->text, sizeof(note->text), "%s: it was not looked at",
+		 image->path);
+	return -EINVAL;
+}
+
+/* The text of @note without the name of the image that it begins with. */
+static const char *vhd_note_reason(const struct vhd_image *image,
+				   const struct vhd_note *note)
+{
+	size_t len = strlen(image->path);
+
+	return strncmp(note->text, image->path, len) ? note->text :
+	       note->text + len + 2;
+}
+
+/* @note: why the copy at 0 is used, if it is. */
+static int vhd_load_footer(struct vhd_image *image, unsigned int flags,
+			   struct vhd_note *note)
 {
 	uint8_t copy[VHD_FOOTER_SIZE];
 	struct vhd_footer footer;
 	int end, ret;
 
-	end = vhd_load_end_footer(image, flags);
+	if (!image->file_size)
+		return vhd_msg(&image->ctx, -EINVAL,
+			       "%s: file size is 0: it was truncated, or never written; restore it from a copy",
+			       image->path);
+	end = vhd_load_end(image, flags, note);
 	if (end && (end != -EINVAL || image->file_size < VHD_FOOTER_SIZE))
-		return end;
+		return vhd_msg(&image->ctx, end, "%s", note->text);
 	if (!end && image->footer.type == VHD_TYPE_FIXED)
 		return 0;
 	ret = vhd_pread(image->fd, copy, sizeof(copy), 0);
@@ -117,13 +153,14 @@ static int vhd_load_footer(struct vhd_image *image, unsigned int flags)
 		if (flags & VHD_OPEN_STRICT &&
 		    memcmp(copy, image->footer_buf, sizeof(copy) - 1))
 			return vhd_msg(&image->ctx, -EINVAL,
-				       "%s: footer: the copy at 0 must equal the one at %" PRIu64,
-				       image->path, image->footer_off);
+				       "%s: footer: the copy at 0 must equal the one at %" PRIu64 ": vhd-util repair -n %s writes it anew",
+				       image->path, image->footer_off,
+				       image->path);
 		return 0;
 	}
-	/* No message: that there is no footer at all was said already. */
 	if (memcmp(copy, "conectix", 8))
-		return end;
+		return vhd_explain_footer(image, copy,
+					  vhd_note_reason(image, note));
 	ret = vhd_footer_parse(&image->ctx, image->path, copy,
 			       vhd_parse_flags(flags), &footer);
 	if (ret)
@@ -132,10 +169,6 @@ static int vhd_load_footer(struct vhd_image *image, unsigned int flags)
 		return vhd_msg(&image->ctx, -EINVAL,
 			       "%s: footer: type of the copy at 0 is 2 (fixed), must be 3 or 4",
 			       image->path);
-	if (flags & VHD_OPEN_STRICT && !(flags & VHD_OPEN_NO_FOOTER))
-		return end;
-	vhd_msg(&image->ctx, 0, "%s: no footer at the end, using the copy at 0",
-		image->path);
 	image->footer = footer;
 	memcpy(image->footer_buf, copy, sizeof(copy));
 	image->footer_off = image->file_size;
@@ -372,18 +405,19 @@ static int vhd_check_overlap(const struct vhd_image *image,
 
 		if (i && starts[i] - starts[i - 1] < bytes / VHD_SECTOR)
 			return vhd_msg(&image->ctx, -EINVAL,
-				       "%s: BAT[%u] is sector %u: the block overlaps another one at sector %u",
+				       "%s: BAT[%u] is sector %u: the block overlaps another one at sector %u: the table is damaged; vhd-util copy --rescue -n %s -N NEW saves what is there",
 				       image->path,
 				       vhd_bat_find(image, starts[i]),
-				       starts[i], starts[i - 1]);
+				       starts[i], starts[i - 1], image->path);
 		while (r < nr_regions && reg[r].end <= start)
 			r++;
 		if (r < nr_regions && reg[r].start < start + bytes)
 			return vhd_msg(&image->ctx, -EINVAL,
-				       "%s: BAT[%u] is sector %u: the block overlaps the %s at %" PRIu64,
+				       "%s: BAT[%u] is sector %u: the block overlaps the %s at %" PRIu64 ": the table is damaged; vhd-util copy --rescue -n %s -N NEW saves what is there",
 				       image->path,
 				       vhd_bat_find(image, starts[i]),
-				       starts[i], reg[r].name, reg[r].start);
+				       starts[i], reg[r].name, reg[r].start,
+				       image->path);
 	}
 	return 0;
 }
@@ -402,9 +436,10 @@ static int vhd_check_bounds(struct vhd_image *image, uint32_t *starts,
 			continue;
 		if (!vhd_inside(image, start, bytes))
 			return vhd_msg(&image->ctx, -EINVAL,
-				       "%s: BAT[%u] is sector %u: the block ends at %" PRIu64 ", must end before %" PRIu64,
+				       "%s: BAT[%u] is sector %u: the block ends at %" PRIu64 ", must end before %" PRIu64 ": the file was truncated, or its table is damaged; vhd-util copy --rescue -n %s -N NEW saves what is there",
 				       image->path, i, image->bat[i],
-				       start + bytes, image->footer_off);
+				       start + bytes, image->footer_off,
+				       image->path);
 		starts[(*nr)++] = image->bat[i];
 		if (start + bytes > image->data_end)
 			image->data_end = start + bytes;
@@ -462,26 +497,44 @@ static int vhd_check_batmap(struct vhd_image *image, unsigned int flags)
 	return 0;
 }
 
+/* All is well but for the footer at the end. */
+static int vhd_load_lost(const struct vhd_image *image, unsigned int flags,
+			 const struct vhd_note *note)
+{
+	const char *reason = vhd_note_reason(image, note);
+
+	if (!image->footer_lost || flags & VHD_OPEN_BACKUP)
+		return 0;
+	if (flags & VHD_OPEN_STRICT && !(flags & VHD_OPEN_NO_FOOTER))
+		return vhd_msg(&image->ctx, -EINVAL,
+			       "%s: no footer at the end, which was cut off or not written (%s): vhd-util repair -n %s writes it anew",
+			       image->path, reason, image->path);
+	return vhd_msg(&image->ctx, 0,
+		       "%s: no footer at the end (%s), using the copy at 0: vhd-util repair -n %s writes it anew",
+		       image->path, reason, image->path);
+}
+
 static int vhd_load_vhd(struct vhd_image *image, unsigned int flags)
 {
+	struct vhd_note note;
 	int ret;
 
-	ret = vhd_load_footer(image, flags);
+	ret = vhd_load_footer(image, flags, &note);
 	if (ret)
 		return ret;
 	image->size = vhd_disk_size(&image->footer);
 	if (image->footer.type == VHD_TYPE_FIXED) {
 		if (image->size > image->footer_off)
 			return vhd_msg(&image->ctx, -EINVAL,
-				       "%s: footer: the fixed disk has %" PRIu64 " bytes, must be at most %" PRIu64,
+				       "%s: footer: the fixed disk has %" PRIu64 " bytes, must be at most %" PRIu64 ": the file was truncated; vhd-util copy --rescue -n %s -N NEW saves what is there",
 				       image->path, image->size,
-				       image->footer_off);
+				       image->footer_off, image->path);
 		image->data_end = image->footer_off;
 		return 0;
 	}
 	ret = vhd_load_header(image, flags);
 	if (flags & VHD_OPEN_HEADERS)
-		return ret;
+		return ret ? ret : vhd_load_lost(image, flags, &note);
 	if (!ret)
 		ret = vhd_load_bat(image);
 	if (!ret)
@@ -492,7 +545,7 @@ static int vhd_load_vhd(struct vhd_image *image, unsigned int flags)
 		ret = vhd_check_layout(image, flags);
 	if (!ret)
 		ret = vhd_check_batmap(image, flags);
-	return ret;
+	return ret ? ret : vhd_load_lost(image, flags, &note);
 }
 
 int vhd_image_load(const struct vhd_ctx *ctx, int fd, const char *path,

@@ -10,7 +10,7 @@
 
 int vhd_msg(const struct vhd_ctx *ctx, int error, const char *fmt, ...)
 {
-	char text[2048];
+	char text[VHD_TEXT_MAX];
 	va_list ap;
 
 	if (ctx->message) {

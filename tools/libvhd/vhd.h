@@ -264,6 +264,8 @@ struct vhd_image {
  * off.
  */
 #define VHD_OPEN_MERGE		0x200
+/* Believe the copy of the footer at 0, whatever is at the end. */
+#define VHD_OPEN_BACKUP		0x400
 
 /**
  * vhd_open() - open an image

@@ -2,7 +2,12 @@
 #ifndef VHD_PRIVATE_H
 #define VHD_PRIVATE_H
 
+#include <limits.h>
+
 #include "vhd.h"
+
+/* A message: two names of files, and why. */
+#define VHD_TEXT_MAX	(2 * PATH_MAX + 1024)
 
 static inline uint64_t vhd_round_up(uint64_t value, uint64_t to)
 {
@@ -30,5 +35,31 @@ int vhd_lock(const struct vhd_ctx *ctx, int fd, bool exclusive,
 	     const char *path);
 /* Of a parent in use, to merge into it; its readers do not mind. */
 int vhd_lock_merge(const struct vhd_ctx *ctx, int fd, const char *path);
+
+/* explain.c */
+
+/**
+ * struct vhd_note - a context that keeps the last message
+ * @ctx: for a function whose reason may not be the cause
+ * @text: the message, "" if there was none
+ */
+struct vhd_note {
+	struct vhd_ctx ctx;
+	char text[VHD_TEXT_MAX];
+};
+
+void vhd_note_init(struct vhd_note *note, const struct vhd_ctx *ctx);
+/*
+ * The last footer of a file that has but zeros behind it, near the end.
+ * Return: 0; -ENOENT: there is none; or another -errno.
+ */
+int vhd_footer_find(const struct vhd_image *image, uint64_t *off,
+		    struct vhd_footer *footer);
+/*
+ * Say why there is no footer, neither at the end, for @reason, nor in @copy,
+ * the first sector. Return: -EINVAL.
+ */
+int vhd_explain_footer(const struct vhd_image *image, const uint8_t *copy,
+		       const char *reason);
 
 #endif /* VHD_PRIVATE_H */

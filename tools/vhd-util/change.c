@@ -34,7 +34,7 @@ int vu_modify(const struct vu_args *args)
 		return vu_wrong(args, "option -p, -s or -z is missing");
 	if (args->opt['m'] && !args->opt['p'])
 		return vu_wrong(args, "-m goes with -p");
-	if (vu_number(args, 's', 512, VHD_FILE_MAX, 1, &size))
+	if (vu_size(args, 's', 1, VHD_SECTOR, VHD_FILE_MAX, &size))
 		return VU_USAGE;
 	if (args->opt['z'])
 		ret = vhd_kill_data(&vu_ctx, name);

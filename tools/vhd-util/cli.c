@@ -3,17 +3,40 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <json-c/json.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "td_file.h"
+#include "td_utf8.h"
 #include "vhd_util.h"
+
+bool vu_debug;
+static bool vu_told;		/* a message went to stderr */
+static int vu_errno;		/* of the failure */
+
+void vu_error(const char *fmt, ...)
+{
+	char *text;
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
+	va_end(ap);
+	/* Names come from files and folders of others. */
+	fprintf(stderr, "vhd-util: %s\n", text ? vu_clean(text) :
+		strerror(ENOMEM));
+	free(text);
+	vu_told = true;
+}
 
 static void vu_message(void *opaque, const char *text)
 {
 	(void)opaque;
-	fprintf(stderr, "vhd-util: %s\n", text);
+	vu_error("%s", text);
 }
 
 /* The administrator names the files: parents may be anywhere. */
@@ -22,21 +45,32 @@ const struct vhd_ctx vu_ctx = {
 	.parent_dirs = "/",
 };
 
+int vu_version(void)
+{
+	puts("vhd-util (xen-pvio) " TD_VERSION);
+	return 0;
+}
+
 static int vu_usage(const struct vu_verb *verb, FILE *to)
 {
 	fprintf(to, "usage: vhd-util %s %s\n", verb->name, verb->usage);
-	return to == stdout ? 0 : VU_USAGE;
+	if (to == stderr)
+		return VU_USAGE;
+	fputs(verb->help, to);
+	return 0;
 }
 
 int vu_wrong(const struct vu_args *args, const char *fmt, ...)
 {
+	char *text;
 	va_list ap;
 
-	fprintf(stderr, "vhd-util: %s: ", args->verb);
 	va_start(ap, fmt);
-	vfprintf(stderr, fmt, ap);
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
 	va_end(ap);
-	fputc('\n', stderr);
+	vu_error("%s: %s", args->verb, text ? text : strerror(ENOMEM));
+	free(text);
 	return VU_USAGE;
 }
 
@@ -59,24 +93,78 @@ int vu_number(const struct vu_args *args, char letter, uint64_t min,
 	return 0;
 }
 
+int vu_size(const struct vu_args *args, char letter, uint64_t unit,
+	    uint64_t min, uint64_t max, uint64_t *size)
+{
+	const char *text = args->opt[(int)letter];
+	uint64_t v;
+
+	if (!text)
+		return 0;
+	if (td_size_parse(text, unit, &v))
+		return vu_wrong(args,
+				"-%c is %s, must be %" PRIu64 " to %" PRIu64 "%s, or have a suffix B, K, M, G, T, KiB, MiB, GiB or TiB",
+				letter, text, (min + unit - 1) / unit, max / unit,
+				unit == VU_MB ? " (MiB)" : "");
+	if (v < min || v > max)
+		return vu_wrong(args, "-%c is %s, must be %" PRIu64 " to %" PRIu64 "%s",
+				letter, text, (min + unit - 1) / unit,
+				max / unit, unit == VU_MB ?
+				" (MiB), or B, K, M, G or T must follow it" : "");
+	*size = v;
+	return 0;
+}
+
 int vu_disk_size(const struct vu_args *args, char letter, uint64_t *size)
 {
-	if (!vu_number(args, letter, 1, VHD_DISK_MAX_MB, VU_MB, size))
-		return 0;
+	if (!vu_size(args, letter, VU_MB, VHD_SECTOR, VHD_DISK_MAX, size)) {
+		if (*size % VHD_SECTOR == 0)
+			return 0;
+		return vu_wrong(args,
+				"-%c is %s, must be a multiple of 512 bytes",
+				letter, args->opt[(int)letter]);
+	}
 	return vu_wrong(args,
 			"a disk has at most 2040 GiB, because the block table has 32-bit sector numbers");
 }
 
 int vu_status(int error)
 {
+	if (error)
+		vu_errno = error < 0 ? -error : EIO;
 	return error ? VU_FAILED : 0;
 }
+
+/* What the verb returned is the exit status, unless --debug was given. */
+static int vu_end(const struct vu_args *args, int status)
+{
+	const char *name = args->opt['n'];
+
+	if (status == VU_FAILED && !vu_told && vu_errno)
+		vu_error("%s%s%s: %s", args->verb, name ? " " : "",
+			 name ? name : "", strerror(vu_errno));
+	if (!vu_debug || !status)
+		return status;
+	if (status == VU_USAGE)
+		return EINVAL;
+	return vu_errno ? vu_errno : EIO;
+}
+
+/* Codes of options that have no letter; those below are bits of their own. */
+enum {
+	VU_LONG_DEBUG = 256,
+	VU_LONG_VERSION,
+	VU_LONG_FLAGS,
+};
 
 int vu_run(const struct vu_verb *verb, int argc, char **argv)
 {
 	static const struct option longopts[] = {
 		{ "help", no_argument, NULL, 'h' },
-		{ "json", no_argument, NULL, 1 },
+		{ "debug", no_argument, NULL, VU_LONG_DEBUG },
+		{ "version", no_argument, NULL, VU_LONG_VERSION },
+		{ "json", no_argument, NULL, VU_LONG_FLAGS + VU_JSON },
+		{ "bytes", no_argument, NULL, VU_LONG_FLAGS + VU_BYTES },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct vu_args args = { .verb = verb->name };
@@ -86,12 +174,19 @@ int vu_run(const struct vu_verb *verb, int argc, char **argv)
 
 	snprintf(opts, sizeof(opts), "%sh", verb->opts);
 	while ((c = getopt_long(argc, argv, opts, longopts, NULL)) != -1) {
-		if (c == 'h')
+		switch (c) {
+		case 'h':
 			return vu_usage(verb, stdout);
-		if (c == '?' || (c == 1 && !(verb->flags & VU_JSON)))
-			return vu_usage(verb, stderr);
-		if (c == 1) {
-			args.json = true;
+		case VU_LONG_VERSION:
+			return vu_version();
+		case VU_LONG_DEBUG:
+			vu_debug = true;
+			continue;
+		case '?':
+			return vu_end(&args, vu_usage(verb, stderr));
+		}
+		if (c >= VU_LONG_FLAGS) {
+			args.flags |= c - VU_LONG_FLAGS;
 			continue;
 		}
 		if (!args.opt[c])
@@ -100,17 +195,25 @@ int vu_run(const struct vu_verb *verb, int argc, char **argv)
 	}
 	args.argv = argv + optind;
 	args.argc = argc - optind;
+	if (args.flags & ~verb->flags) {
+		for (c = 0; longopts[c].val - VU_LONG_FLAGS < 0 ||
+		     !((longopts[c].val - VU_LONG_FLAGS) & args.flags &
+		       ~verb->flags); c++)
+			;
+		vu_wrong(&args, "has no option --%s", longopts[c].name);
+		return vu_end(&args, vu_usage(verb, stderr));
+	}
 	if (args.argc && !(verb->flags & VU_FILES)) {
 		vu_wrong(&args, "unknown argument %s", argv[optind]);
-		return vu_usage(verb, stderr);
+		return vu_end(&args, vu_usage(verb, stderr));
 	}
 	for (need = verb->need; *need; need++) {
 		if (args.opt[(int)*need])
 			continue;
 		vu_wrong(&args, "option -%c is missing", *need);
-		return vu_usage(verb, stderr);
+		return vu_end(&args, vu_usage(verb, stderr));
 	}
-	return verb->run(&args);
+	return vu_end(&args, verb->run(&args));
 }
 
 char *vu_clean(char *text)
@@ -121,6 +224,55 @@ char *vu_clean(char *text)
 		if ((unsigned char)*p < ' ' || *p == 0x7f)
 			*p = '?';
 	return text;
+}
+
+struct json_object *vu_json_text(const char *bytes)
+{
+	struct json_object *obj = NULL;
+	bool changed;
+	char *text;
+
+	if (!bytes)
+		return NULL;
+	text = td_utf8_text(bytes, &changed);
+	if (text)
+		obj = json_object_new_string(text);
+	free(text);
+	return obj;
+}
+
+void vu_json_name(struct json_object *obj, const char *key, const char *bytes)
+{
+	static const char digits[] = "0123456789abcdef";
+	char label[64];
+	bool changed = false;
+	char *hex, *p;
+
+	json_object_object_add(obj, key, vu_json_text(bytes));
+	free(bytes ? td_utf8_text(bytes, &changed) : NULL);
+	hex = changed ? malloc(2 * strlen(bytes) + 1) : NULL;
+	if (!hex)
+		return;
+	for (p = hex; *bytes; bytes++) {
+		*p++ = digits[(unsigned char)*bytes >> 4];
+		*p++ = digits[*bytes & 15];
+	}
+	*p = 0;
+	snprintf(label, sizeof(label), "%s_hex", key);
+	json_object_object_add(obj, label, json_object_new_string(hex));
+	free(hex);
+}
+
+void vu_json_int(struct json_object *obj, const char *key, uint64_t value)
+{
+	json_object_object_add(obj, key, json_object_new_uint64(value));
+}
+
+void vu_json_print(struct json_object *obj)
+{
+	puts(json_object_to_json_string_ext(obj, JSON_C_TO_STRING_PRETTY |
+					    JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object_put(obj);
 }
 
 static void vu_reason_set(void *opaque, const char *text)

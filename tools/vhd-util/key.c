@@ -82,15 +82,15 @@ static int vu_key_hash(const char *file, unsigned int bits,
 	if (fd >= 0)
 		len = read(fd, buf, sizeof(buf));
 	if (len < 0)
-		fprintf(stderr, "vhd-util: %s: cannot read: %m\n", file);
+		vu_error("%s: cannot read: %m", file);
 	if (fd >= 0)
 		close(fd);
 	if (len < 0)
 		return -EIO;
 	if (bits ? len * 8 != bits : len != 32 && len != 64) {
 		explicit_bzero(buf, sizeof(buf));
-		fprintf(stderr, "vhd-util: %s: the key has %s%zd bytes, must have %s\n",
-			file, len > VU_KEY_MAX ? "at least " : "", len,
+		vu_error("%s: the key has %s%zd bytes, must have %s", file,
+			 len > VU_KEY_MAX ? "at least " : "", len,
 			bits == 256 ? "32" : bits ? "64" : "32 or 64");
 		return -EINVAL;
 	}
@@ -111,9 +111,8 @@ static int vu_image_key(const char *image, const char *file,
 
 	if (bits)
 		return vu_key_hash(file, bits, key);
-	fprintf(stderr,
-		"vhd-util: %s: the key file of %s must be named as the image, without .vhd, and then ,aes-xts-plain,256.key or ,aes-xts-plain,512.key\n",
-		file, image);
+	vu_error("%s: the key file of %s must be named as the image, without .vhd, and then ,aes-xts-plain,256.key or ,aes-xts-plain,512.key",
+		 file, image);
 	return -EINVAL;
 }
 
@@ -137,14 +136,13 @@ static int vu_key_check(const char *name, const char *file)
 
 	ret = vu_key_get(name, &has);
 	if (ret == -ENOENT)
-		fprintf(stderr, "vhd-util: %s: has no key hash\n", name);
+		vu_error("%s: has no key hash", name);
 	if (ret)
 		return ret;
 	key = has;
 	ret = vu_image_key(name, file, &key);
 	if (!ret && memcmp(key.hash, has.hash, sizeof(key.hash))) {
-		fprintf(stderr, "vhd-util: %s: is not the key of %s\n", file,
-			name);
+		vu_error("%s: is not the key of %s", file, name);
 		ret = -EINVAL;
 	}
 	return ret;

@@ -21,8 +21,8 @@ int vu_create(const struct vu_args *args)
 		return VU_USAGE;
 	if (spec.size_max && spec.size_max < spec.size)
 		return vu_wrong(args,
-				"-S is %" PRIu64 ", must be -s (%" PRIu64 ") or more",
-				spec.size_max / VU_MB, spec.size / VU_MB);
+				"-S is %s, must be -s (%s) or more",
+				args->opt['S'], args->opt['s']);
 	return vu_status(vhd_create(&vu_ctx, &spec));
 }
 

@@ -49,8 +49,9 @@ int vu_fill(const struct vu_args *args)
 			    args->opt['B']))
 		return vu_wrong(args, "-f, -t and -B go with -b");
 	/* -t is the end of the disk unless it is given. */
-	if (vhd_open(&vu_ctx, spec.path, VHD_OPEN_HEADERS, &image))
-		return VU_FAILED;
+	ret = vhd_open(&vu_ctx, spec.path, VHD_OPEN_HEADERS, &image);
+	if (ret)
+		return vu_status(ret);
 	spec.last = image->sectors - 1;
 	vhd_close(image);
 	if (vu_number(args, 'f', 0, VU_SECTORS_MAX, 1, &spec.first) ||

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-/* vhd-util query, check: what an image says of itself, and whether it is so. */
+/* vhd-util query, check: facts of an image, and whether it is sound. */
+#include <errno.h>
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <string.h>
@@ -17,11 +18,17 @@ static uint32_t vu_allocated(const struct vhd_image *image)
 	return nr;
 }
 
-static uint64_t vu_room_mb(const struct vhd_image *image)
+static uint64_t vu_room(const struct vhd_image *image)
 {
-	return vhd_is_flat(image) ? image->size / VU_MB :
-	       (uint64_t)image->header.max_bat * image->header.block_size /
-	       VU_MB;
+	return vhd_is_flat(image) ? image->size :
+	       (uint64_t)image->header.max_bat * image->header.block_size;
+}
+
+static const char *vu_type(const struct vhd_image *image)
+{
+	return image->footer.type == VHD_TYPE_FIXED ? "fixed" :
+	       image->footer.type == VHD_TYPE_DYNAMIC ? "dynamic" :
+	       "differencing";
 }
 
 static unsigned int vu_marker(const struct vhd_image *image)
@@ -42,11 +49,12 @@ static int vu_parent(struct vhd_image *image, bool raw, char *path)
 	if (raw) {
 		if (!vhd_parent_name(image, path))
 			return 1;
-		fprintf(stderr, "vhd-util: %s: no name of a parent\n",
-			image->path);
+		vu_error("%s: has no name of its parent: name it with vhd-util modify -n %s -p PARENT",
+			 image->path, image->path);
+		vu_status(-ENOENT);
 		return -1;
 	}
-	if (vhd_parent_find(image, 0, &parent))
+	if (vu_status(vhd_parent_find(image, 0, &parent)))
 		return -1;
 	snprintf(path, VHD_NAME_MAX, "%s", parent->path);
 	vhd_close(parent);
@@ -59,22 +67,50 @@ static int vu_depth(const char *name)
 	struct vhd_image *chain;
 	int depth;
 
-	if (vhd_open(&vu_ctx, name, VHD_OPEN_PARENTS, &chain))
+	if (vu_status(vhd_open(&vu_ctx, name, VHD_OPEN_PARENTS, &chain)))
 		return -1;
 	depth = vhd_depth(chain);
 	vhd_close(chain);
 	return depth;
 }
 
+/* All there is to say, for people. */
+static int vu_query_all(const struct vu_args *args, struct vhd_image *image)
+{
+	char path[VHD_NAME_MAX] = "";
+	int parent = vu_parent(image, args->opt['u'], path);
+	/* It was said already why the parent is not there. */
+	int depth = parent < 0 ? -1 : vu_depth(args->opt['n']);
+
+	printf("image:            %s\n", args->opt['n']);
+	printf("type:             %s\n", vu_type(image));
+	printf("size of the disk: %" PRIu64 " bytes (%" PRIu64 " MiB)\n",
+	       image->size, image->size / VU_MB);
+	printf("size of the file: %" PRIu64 " bytes\n", image->file_size);
+	printf("parent:           %s\n", parent > 0 ? vu_clean(path) :
+	       parent < 0 ? "not found" : "none");
+	printf("hidden:           %u\n", image->footer.hidden);
+	printf("marker:           %u\n", vu_marker(image));
+	if (depth > 0)
+		printf("chain depth:      %d\n", depth);
+	printf("allocated blocks: %u\n", vu_allocated(image));
+	printf("grows quickly to: %" PRIu64 " bytes (%" PRIu64 " MiB)\n",
+	       vu_room(image), vu_room(image) / VU_MB);
+	return parent < 0 || depth < 0 ? VU_FAILED : 0;
+}
+
 static int vu_query_print(const struct vu_args *args, struct vhd_image *image)
 {
 	const char *name = args->opt['n'];
 	char path[VHD_NAME_MAX];
+	uint64_t unit = args->flags & VU_BYTES ? 1 : VU_MB;
 	bool failed = false;
 	int ret;
 
+	if (!strpbrk(args->order, "vspfmdSa"))
+		return vu_query_all(args, image);
 	if (args->opt['v'])
-		printf("%" PRIu64 "\n", image->size / VU_MB);
+		printf("%" PRIu64 "\n", image->size / unit);
 	if (args->opt['s'])
 		printf("%" PRIu64 "\n", image->file_size);
 	if (args->opt['p']) {
@@ -98,21 +134,8 @@ static int vu_query_print(const struct vu_args *args, struct vhd_image *image)
 	if (args->opt['a'])
 		printf("%u\n", vu_allocated(image));
 	if (args->opt['S'])
-		printf("%" PRIu64 "\n", vu_room_mb(image));
-	return vu_status(failed);
-}
-
-static void vu_json_int(struct json_object *obj, const char *key,
-			uint64_t value)
-{
-	json_object_object_add(obj, key, json_object_new_uint64(value));
-}
-
-static void vu_json_print(struct json_object *obj)
-{
-	puts(json_object_to_json_string_ext(obj, JSON_C_TO_STRING_PRETTY |
-					    JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(obj);
+		printf("%" PRIu64 "\n", vu_room(image) / unit);
+	return failed ? VU_FAILED : 0;
 }
 
 /* What was asked for, or all of it. */
@@ -126,16 +149,19 @@ static int vu_query_json(const struct vu_args *args, struct vhd_image *image)
 	bool failed = false;
 	int ret;
 
-	json_object_object_add(obj, "name",
-			       json_object_new_string(args->opt['n']));
-	if (all || args->opt['v'])
+	vu_json_name(obj, "name", args->opt['n']);
+	if (all)
+		json_object_object_add(obj, "type",
+				       vu_json_text(vu_type(image)));
+	if (all || args->opt['v']) {
 		vu_json_int(obj, "virtual_size_mb", image->size / VU_MB);
+		vu_json_int(obj, "virtual_size", image->size);
+	}
 	if (all || args->opt['s'])
 		vu_json_int(obj, "file_size", image->file_size);
 	if (all || args->opt['p']) {
 		ret = vu_parent(image, args->opt['u'], path);
-		json_object_object_add(obj, "parent", ret > 0 ?
-				       json_object_new_string(path) : NULL);
+		vu_json_name(obj, "parent", ret > 0 ? path : NULL);
 		failed |= ret < 0;
 	}
 	if (all || args->opt['f'])
@@ -150,10 +176,12 @@ static int vu_query_json(const struct vu_args *args, struct vhd_image *image)
 	}
 	if (all || args->opt['a'])
 		vu_json_int(obj, "allocated_blocks", vu_allocated(image));
-	if (all || args->opt['S'])
-		vu_json_int(obj, "max_size_mb", vu_room_mb(image));
+	if (all || args->opt['S']) {
+		vu_json_int(obj, "max_size_mb", vu_room(image) / VU_MB);
+		vu_json_int(obj, "max_size", vu_room(image));
+	}
 	vu_json_print(obj);
-	return vu_status(failed);
+	return failed ? VU_FAILED : 0;
 }
 
 int vu_query(const struct vu_args *args)
@@ -161,11 +189,11 @@ int vu_query(const struct vu_args *args)
 	struct vhd_image *image;
 	int ret;
 
-	if (!args->json && !strpbrk(args->order, "vspfmdSa"))
-		return vu_wrong(args, "option -v, -s, -p, -f, -m, -d, -S or -a is missing");
-	if (vhd_open(&vu_ctx, args->opt['n'], 0, &image))
-		return VU_FAILED;
-	ret = args->json ? vu_query_json(args, image) :
+	ret = vhd_open(&vu_ctx, args->opt['n'], args->opt['b'] ?
+		       VHD_OPEN_BACKUP : 0, &image);
+	if (ret)
+		return vu_status(ret);
+	ret = args->flags & VU_JSON ? vu_query_json(args, image) :
 	      vu_query_print(args, image);
 	vhd_close(image);
 	return ret;
@@ -182,20 +210,19 @@ static int vu_check_json(const struct vu_args *args, unsigned int open_flags,
 	vu_reason_init(&reason);
 	ret = vhd_check(&reason.ctx, args->opt['n'], open_flags, flags, &stats);
 	obj = json_object_new_object();
-	json_object_object_add(obj, "name",
-			       json_object_new_string(args->opt['n']));
+	vu_json_name(obj, "name", args->opt['n']);
 	json_object_object_add(obj, "valid", json_object_new_boolean(!ret));
 	if (ret)
 		json_object_object_add(obj, "error",
-				       json_object_new_string(vu_reason(&reason,
-									ret)));
+				       vu_json_text(vu_reason(&reason, ret)));
 	if (!ret && args->opt['s']) {
 		vu_json_int(obj, "blocks", stats.blocks);
 		vu_json_int(obj, "full_blocks", stats.full);
 		vu_json_int(obj, "sectors", stats.sectors);
 	}
 	vu_json_print(obj);
-	return vu_status(ret);
+	/* The object says why. */
+	return ret ? VU_FAILED : 0;
 }
 
 int vu_check(const struct vu_args *args)
@@ -214,14 +241,14 @@ int vu_check(const struct vu_args *args)
 	if (args->opt['B'] && flags & VHD_CHECK_BITMAPS)
 		return vu_wrong(args,
 				"-B excludes -b and -s: bitmaps can be believed only if no blocks overlap");
-	if (args->json)
+	if (args->flags & VU_JSON)
 		return vu_check_json(args, open_flags, flags);
 	/* -p is for the parents here. */
 	td_progress_init(&progress, false);
 	ret = vhd_check(&vu_ctx, args->opt['n'], open_flags, flags, &stats);
 	td_progress_end(&progress);
 	if (ret)
-		return VU_FAILED;
+		return vu_status(ret);
 	printf("%s is valid\n", args->opt['n']);
 	if (args->opt['s'])
 		printf("blocks: %" PRIu64 " full: %" PRIu64 " sectors: %" PRIu64 "\n",

@@ -197,9 +197,8 @@ static int vu_range(const struct vu_reader *r, char letter, uint64_t end,
 		return VU_USAGE;
 	if (*first < end && r->count <= end - *first)
 		return 0;
-	fprintf(stderr,
-		"vhd-util: %s: %s %" PRIu64 " and the next %" PRIu64 " must be in 0 to %" PRIu64 "\n",
-		r->image->path, unit, *first, r->count - 1, end - 1);
+	vu_error("%s: %s %" PRIu64 " and the next %" PRIu64 " must be in 0 to %" PRIu64,
+		 r->image->path, unit, *first, r->count - 1, end - 1);
 	return VU_FAILED;
 }
 
@@ -254,7 +253,7 @@ static int vu_out(const void *buf, size_t len)
 {
 	if (fwrite(buf, 1, len, stdout) == len)
 		return 0;
-	fprintf(stderr, "vhd-util: cannot write output: %m\n");
+	vu_error("cannot write output: %m");
 	return VU_FAILED;
 }
 
@@ -268,7 +267,7 @@ static int vu_read_bat_map(struct vu_reader *r)
 	int ret;
 
 	if (!map)
-		return VU_FAILED;
+		return vu_status(-ENOMEM);
 	for (i = 0; i < nr; i++)
 		if (r->image->bat[i] != VHD_BAT_UNUSED)
 			vhd_set_bit(map, i);
@@ -289,14 +288,15 @@ static int vu_read_block(struct vu_reader *r, char letter)
 	int ret = vu_read_blocks(r, letter, &first);
 
 	if (!buf)
-		return VU_FAILED;
+		return vu_status(-ENOMEM);
 	for (i = first; !ret && i < first + r->count; i++) {
 		if (image->bat[i] == VHD_BAT_UNUSED)
 			printf("block %s not allocated\n", VU_NUM(hex, i));
-		else if (letter == 'm' ? vhd_bitmap_read(image, i, buf) :
-			 vhd_block_read(image, i, buf))
-			ret = VU_FAILED;
 		else
+			ret = vu_status(letter == 'm' ?
+					vhd_bitmap_read(image, i, buf) :
+					vhd_block_read(image, i, buf));
+		if (!ret && image->bat[i] != VHD_BAT_UNUSED)
 			ret = vu_out(buf, len);
 	}
 	free(buf);
@@ -339,7 +339,7 @@ static int vu_read_test(struct vu_reader *r)
 	for (i = first; !ret && i < first + r->count; i++) {
 		bit = vu_bit(r->image, &bits, i);
 		if (bit < 0)
-			return VU_FAILED;
+			return vu_status(bit);
 		printf("block %s: sec: %s: %d\n",
 		       VU_NUM(hex, i / r->image->block_sectors), VU_NUM(hex, i), bit);
 	}
@@ -358,7 +358,7 @@ static int vu_read_extents(struct vu_reader *r)
 	for (i = first; !ret && i < first + r->count; i++) {
 		bit = vu_bit(r->image, &bits, i);
 		if (bit < 0)
-			return VU_FAILED;
+			return vu_status(bit);
 		if (bit)
 			run++;
 		else if (run)
@@ -380,7 +380,7 @@ static int vu_read_batmap(struct vu_reader *r, char letter)
 	int ret;
 
 	if (!image->batmap_map) {
-		fprintf(stderr, "vhd-util: %s: has no batmap\n", image->path);
+		vu_error("%s: has no batmap", image->path);
 		return VU_FAILED;
 	}
 	if (letter == 'a')
@@ -397,7 +397,7 @@ static int vu_read_batmap(struct vu_reader *r, char letter)
 static int vu_read_disk(struct vu_reader *r, uint64_t first, uint64_t left)
 {
 	uint8_t *buf = malloc(VHD_BLOCK_SIZE);
-	int ret = buf ? 0 : VU_FAILED;
+	int ret = buf ? 0 : vu_status(-ENOMEM);
 
 	while (left && !ret) {
 		uint64_t sector = first / VHD_SECTOR;
@@ -406,10 +406,10 @@ static int vu_read_disk(struct vu_reader *r, uint64_t first, uint64_t left)
 
 		if (len > left)
 			len = left;
-		if (vhd_read(r->image, sector, (skip + len + VHD_SECTOR - 1) /
-			     VHD_SECTOR, buf))
-			ret = VU_FAILED;
-		else
+		ret = vu_status(vhd_read(r->image, sector,
+					 (skip + len + VHD_SECTOR - 1) /
+					 VHD_SECTOR, buf));
+		if (!ret)
 			ret = vu_out(buf + skip, len);
 		first += len;
 		left -= len;
@@ -424,9 +424,8 @@ static int vu_read_one(struct vu_reader *r, char letter)
 	int ret;
 
 	if (vhd_is_flat(r->image) && !strchr("prR", letter)) {
-		fprintf(stderr,
-			"vhd-util: %s: type is 2 (fixed), must be 3 or 4 for -%c: it has no blocks\n",
-			r->image->path, letter);
+		vu_error("%s: type is 2 (fixed), must be 3 or 4 for -%c: it has no blocks",
+			 r->image->path, letter);
 		return VU_FAILED;
 	}
 	switch (letter) {
@@ -471,9 +470,10 @@ int vu_read(const struct vu_args *args)
 		return VU_USAGE;
 	if (!strpbrk(args->order, "ptbBmieajdrR"))
 		return vu_wrong(args, "option -p, -t, -b, -B, -m, -i, -e, -a, -j, -d, -r or -R is missing");
-	if (vhd_open(&vu_ctx, args->opt['n'], chain ? VHD_OPEN_PARENTS : 0,
-		     &r.image))
-		return VU_FAILED;
+	ret = vhd_open(&vu_ctx, args->opt['n'], chain ? VHD_OPEN_PARENTS : 0,
+		       &r.image);
+	if (ret)
+		return vu_status(ret);
 	for (what = "ptbBmieajdrR"; *what && !ret; what++)
 		if (args->opt[(int)*what])
 			ret = vu_read_one(&r, *what);

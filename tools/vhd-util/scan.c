@@ -59,12 +59,12 @@ static void vu_scan_json(struct vu_scan *scan, const struct vu_found *f)
 {
 	struct json_object *obj = json_object_new_object();
 
-	json_object_object_add(obj, "name", json_object_new_string(f->name));
+	vu_json_name(obj, "name", f->name);
 	if (f->message) {
 		json_object_object_add(obj, "error",
 				       json_object_new_int(f->error));
 		json_object_object_add(obj, "message",
-				       json_object_new_string(f->message));
+				       vu_json_text(f->message));
 	} else {
 		json_object_object_add(obj, "capacity",
 				       json_object_new_uint64(f->capacity));
@@ -74,9 +74,7 @@ static void vu_scan_json(struct vu_scan *scan, const struct vu_found *f)
 				       json_object_new_int(f->hidden));
 		json_object_object_add(obj, "marker",
 				       json_object_new_int(f->marker));
-		json_object_object_add(obj, "parent", f->parent ?
-				       json_object_new_string(f->parent) :
-				       NULL);
+		vu_json_name(obj, "parent", f->parent);
 	}
 	json_object_array_add(scan->json, obj);
 }
@@ -221,8 +219,7 @@ static int vu_scan_add(struct vu_scan *scan, const char *path)
 			ret = -ENAMETOOLONG;
 	}
 	free(next);
-	fprintf(stderr, "vhd-util: %s: %s\n", path,
-		strerror(ret ? -ret : ENOMEM));
+	vu_error("%s: %s", path, strerror(ret ? -ret : ENOMEM));
 	return -ENOMEM;
 }
 
@@ -233,8 +230,7 @@ static int vu_scan_glob(struct vu_scan *scan, const char *pattern)
 	int ret = glob(pattern, 0, NULL, &g);
 
 	if (ret && ret != GLOB_NOMATCH) {
-		fprintf(stderr, "vhd-util: %s: cannot read the folder\n",
-			pattern);
+		vu_error("%s: cannot read the folder", pattern);
 		return -EIO;
 	}
 	for (i = 0; !ret && i < g.gl_pathc; i++)
@@ -323,7 +319,7 @@ int vu_scan(const struct vu_args *args)
 	if (args->opt['l'] && (!*args->opt['l'] || strchr(args->opt['l'], '/')))
 		return vu_wrong(args, "-l is %s, must be the name of a volume group",
 				args->opt['l']);
-	if (args->json)
+	if (args->flags & VU_JSON)
 		scan.json = json_object_new_array();
 	if (args->opt['l']) {
 		snprintf(volumes, sizeof(volumes), "/dev/%s/%s",
@@ -336,12 +332,10 @@ int vu_scan(const struct vu_args *args)
 		ret = vu_scan_glob(&scan, pattern);
 	if (args->opt['p'] && !scan.json)
 		vu_scan_trees(&scan);
-	if (scan.json) {
-		puts(json_object_to_json_string_ext(scan.json,
-						    JSON_C_TO_STRING_PRETTY |
-						    JSON_C_TO_STRING_NOSLASHESCAPE));
-		json_object_put(scan.json);
-	}
+	if (scan.json)
+		vu_json_print(scan.json);
 	vu_scan_free(&scan);
-	return vu_status(ret || (scan.failed && !args->opt['c']));
+	/* What is wrong with an image was told in its line. */
+	return ret ? vu_status(ret) :
+	       scan.failed && !args->opt['c'] ? VU_FAILED : 0;
 }

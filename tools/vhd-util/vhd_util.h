@@ -4,7 +4,8 @@
  * is a function that gets its options parsed already.
  *
  * What storage managers parse goes to stdout, in the form they know; all else
- * to stderr. Exit status: 0, or VU_FAILED, or VU_USAGE.
+ * to stderr. Verbs return 0, or VU_FAILED, or VU_USAGE. That is the exit status
+ * unless --debug was given; then it is an errno.
  */
 #ifndef VHD_UTIL_H
 #define VHD_UTIL_H
@@ -28,7 +29,7 @@
  * @verb: name of the verb
  * @opt: for each option letter NULL, or its argument, or "" if it has none
  * @order: the letters in the order they were given, each once
- * @json: --json was given
+ * @flags: long options that were given: VU_JSON, VU_BYTES
  * @argv: arguments that are no options
  * @argc: number of them
  */
@@ -36,21 +37,23 @@ struct vu_args {
 	const char *verb;
 	const char *opt[VU_LETTERS];
 	char order[VU_LETTERS];
-	bool json;
+	unsigned int flags;
 	char **argv;
 	int argc;
 };
 
 #define VU_JSON		0x1	/* has --json */
 #define VU_FILES	0x2	/* takes arguments besides options */
+#define VU_BYTES	0x4	/* has --bytes */
 
 /**
  * struct vu_verb - a verb
  * @name: what it is called
  * @opts: its options, as for getopt()
  * @need: letters of options that must be there
- * @flags: VU_JSON, VU_FILES
- * @usage: what --help tells of the options
+ * @flags: VU_FILES, and the long options that it has
+ * @usage: its options, in one line
+ * @help: what it does and what the options mean
  * @run: does it; returns the exit status
  */
 struct vu_verb {
@@ -59,11 +62,17 @@ struct vu_verb {
 	const char *need;
 	unsigned int flags;
 	const char *usage;
+	const char *help;
 	int (*run)(const struct vu_args *args);
 };
 
 /* cli.c */
 extern const struct vhd_ctx vu_ctx;
+/* --debug was given. */
+extern bool vu_debug;
+int vu_version(void);
+/* A line on stderr: object, value, what is allowed or what helps. */
+void vu_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int vu_run(const struct vu_verb *verb, int argc, char **argv);
 /* Complain about the command line; returns VU_USAGE. */
 int vu_wrong(const struct vu_args *args, const char *fmt, ...)
@@ -74,9 +83,29 @@ int vu_wrong(const struct vu_args *args, const char *fmt, ...)
  */
 int vu_number(const struct vu_args *args, char letter, uint64_t min,
 	      uint64_t max, uint64_t unit, uint64_t *value);
-/* The same for the size of a disk in MB, and tells why there is a limit. */
+/*
+ * Option @letter as a size from @min to @max bytes, if it is there; a number
+ * without suffix counts @unit bytes. Return: 0 or VU_USAGE.
+ */
+int vu_size(const struct vu_args *args, char letter, uint64_t unit,
+	    uint64_t min, uint64_t max, uint64_t *size);
+/* The same for the size of a disk: MiB, whole sectors. */
 int vu_disk_size(const struct vu_args *args, char letter, uint64_t *size);
+/* What a verb returns after @error, a -errno; any other number is EIO. */
 int vu_status(int error);
+
+struct json_object;
+
+/* A string object, valid UTF-8 whatever is in @bytes; NULL for NULL. */
+struct json_object *vu_json_text(const char *bytes);
+/*
+ * Add the name of a file. If it is no UTF-8, its bytes come with it, as
+ * hexadecimal digits in KEY_hex.
+ */
+void vu_json_name(struct json_object *obj, const char *key, const char *bytes);
+void vu_json_int(struct json_object *obj, const char *key, uint64_t value);
+/* Print an object on stdout, and free it. */
+void vu_json_print(struct json_object *obj);
 
 /* The verbs. */
 int vu_create(const struct vu_args *args);
@@ -96,7 +125,7 @@ int vu_copy(const struct vu_args *args);
 int vu_compact(const struct vu_args *args);
 int vu_key(const struct vu_args *args);
 
-/* Texts out of a file may hold anything: keep to what a line can hold. */
+/* Control characters, which a name or text may hold, become question marks. */
 char *vu_clean(char *text);
 
 /**
@@ -106,7 +135,7 @@ char *vu_clean(char *text);
  */
 struct vu_reason {
 	struct vhd_ctx ctx;
-	char text[1024];
+	char text[3 * 4096];
 };
 
 void vu_reason_init(struct vu_reason *reason);

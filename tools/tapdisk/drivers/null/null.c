@@ -17,7 +17,7 @@ static int td_null_open(struct td_vbd *vbd, const char *path,
 
 	(void)vbd;
 	(void)flags;
-	if (td_size_parse(path, &size) || !size || size & 511) {
+	if (td_size_parse(path, 1, &size) || !size || size & 511) {
 		td_err("null:%s: must be null:SIZE, a multiple of 512 bytes with an optional suffix K, M, G or T",
 		       path);
 		return -EINVAL;

@@ -100,7 +100,7 @@ static int td_ram_open(struct td_vbd *vbd, const char *path,
 		if (fd < 0)
 			td_err("%s: %s", path, strerror(-err));
 	} else {
-		err = td_size_parse(path, &ram->size);
+		err = td_size_parse(path, 1, &ram->size);
 		if (err)
 			td_err("ram:%s: must be ram:SIZE, a number with an optional suffix K, M, G or T, or ram:/FILE",
 			       path);
