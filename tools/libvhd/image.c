@@ -330,13 +330,17 @@ struct vhd_region {
 
 #define VHD_REGIONS	(5 + VHD_LOCATORS)
 
-static int vhd_region_cmp(const void *a, const void *b)
+static void vhd_region_add(struct vhd_region *reg, unsigned int *nr,
+			   const char *name, uint64_t start, uint64_t len)
 {
-	const struct vhd_region *x = a, *y = b;
+	unsigned int i = (*nr)++;
 
-	return x->start < y->start ? -1 : x->start > y->start;
+	for (; i && reg[i - 1].start > start; i--)
+		reg[i] = reg[i - 1];
+	reg[i] = (struct vhd_region) { name, start, start + len };
 }
 
+/* What is in the file besides blocks, sorted by where it is. */
 static unsigned int vhd_regions(const struct vhd_image *image,
 				struct vhd_region *reg)
 {
@@ -346,38 +350,26 @@ static unsigned int vhd_regions(const struct vhd_image *image,
 	unsigned int nr = 0;
 	unsigned int i;
 
-	reg[nr++] = (struct vhd_region) { "copy of the footer", 0,
-					  VHD_FOOTER_SIZE };
-	reg[nr++] = (struct vhd_region) { "header", header,
-					  header + VHD_HEADER_SIZE };
-	reg[nr++] = (struct vhd_region) { "BAT", bat,
-					  bat + vhd_bat_bytes(image) };
+	vhd_region_add(reg, &nr, "copy of the footer", 0, VHD_FOOTER_SIZE);
+	vhd_region_add(reg, &nr, "header", header, VHD_HEADER_SIZE);
+	vhd_region_add(reg, &nr, "BAT", bat, vhd_bat_bytes(image));
 	if (image->batmap_map) {
-		reg[nr++] = (struct vhd_region) {
-			"batmap header", image->batmap_off,
-			image->batmap_off + VHD_BATMAP_HEADER_SIZE };
-		reg[nr++] = (struct vhd_region) {
-			"batmap", image->batmap.offset, image->batmap.offset +
-			(uint64_t)image->batmap.sectors * VHD_SECTOR };
+		vhd_region_add(reg, &nr, "batmap header", image->batmap_off,
+			       VHD_BATMAP_HEADER_SIZE);
+		vhd_region_add(reg, &nr, "batmap", image->batmap.offset,
+			       (uint64_t)image->batmap.sectors * VHD_SECTOR);
 	}
 	for (i = 0; i < VHD_LOCATORS; i++) {
 		loc = &image->header.loc[i];
 		if (image->footer.type == VHD_TYPE_DIFF && loc->code &&
 		    loc->data_len)
-			reg[nr++] = (struct vhd_region) {
-				"parent locator", loc->data_offset,
-				vhd_round_up(loc->data_offset + loc->data_len,
-					     VHD_SECTOR) };
+			vhd_region_add(reg, &nr, "parent locator",
+				       loc->data_offset,
+				       vhd_round_up(loc->data_offset +
+						    loc->data_len, VHD_SECTOR) -
+				       loc->data_offset);
 	}
-	qsort(reg, nr, sizeof(*reg), vhd_region_cmp);
 	return nr;
-}
-
-static int vhd_u32_cmp(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return x < y ? -1 : x > y;
 }
 
 /* Name the entry of the BAT that is @sector. */
@@ -471,7 +463,7 @@ static int vhd_check_layout(struct vhd_image *image, unsigned int flags)
 		return -ENOMEM;
 	ret = vhd_check_bounds(image, starts, &nr);
 	if (!ret && !(flags & VHD_OPEN_ANY_BAT)) {
-		qsort(starts, nr, sizeof(*starts), vhd_u32_cmp);
+		vhd_sort(starts, nr);
 		ret = vhd_check_overlap(image, reg, nr_regions, starts, nr);
 	}
 	free(starts);

@@ -56,6 +56,42 @@ int vhd_pwrite(int fd, const void *buf, size_t len, uint64_t off)
 	return 0;
 }
 
+/* Let the value at @i sink to where no child of it is larger. */
+static void vhd_sift_down(uint32_t *values, size_t i, size_t nr)
+{
+	uint32_t value = values[i];
+	size_t child;
+
+	for (; (child = 2 * i + 1) < nr; i = child) {
+		if (child + 1 < nr && values[child] < values[child + 1])
+			child++;
+		if (value >= values[child])
+			break;
+		values[i] = values[child];
+	}
+	values[i] = value;
+}
+
+void vhd_sort(uint32_t *values, size_t nr)
+{
+	uint32_t value;
+	size_t i = 1;
+
+	/* Blocks that were written in their order are sorted already. */
+	while (i < nr && values[i - 1] <= values[i])
+		i++;
+	if (i >= nr)
+		return;
+	for (i = nr / 2; i--;)
+		vhd_sift_down(values, i, nr);
+	while (--nr) {
+		value = values[0];
+		values[0] = values[nr];
+		values[nr] = value;
+		vhd_sift_down(values, 0, nr);
+	}
+}
+
 /* Locks of images cover the bytes before it; a merge has one at it, too. */
 #define VHD_LOCK_END		(1LL << 62)
 

@@ -22,6 +22,14 @@ int vhd_msg(const struct vhd_ctx *ctx, int error, const char *fmt, ...)
 int vhd_pread(int fd, void *buf, size_t len, uint64_t off);
 int vhd_pwrite(int fd, const void *buf, size_t len, uint64_t off);
 
+/*
+ * Sort in place, in n log n steps whatever a hostile image has in its BAT.
+ * qsort() is not used in what tapdisk2 calls: how much memory it takes, and
+ * by which system calls it finds that out, depends on the C library and on
+ * the size of the array, and tapdisk2 may not make any system call it likes.
+ */
+void vhd_sort(uint32_t *values, size_t nr);
+
 /* Open one image, no parents. @fd is the image's, even if this fails. */
 int vhd_image_load(const struct vhd_ctx *ctx, int fd, const char *path,
 		   unsigned int flags, bool raw, struct vhd_image **image);
