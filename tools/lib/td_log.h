@@ -13,6 +13,16 @@
 void td_log_open(const char *name, int to_syslog, int level);
 
 /**
+ * td_log_no_wait() - never wait for who reads the messages
+ *
+ * From now on a message that cannot be written at once is dropped, and the
+ * next one that can be tells how many were. What that takes, for standard
+ * error and for syslog, is opened now: td_log_open() may come later, when
+ * nothing can be opened any more.
+ */
+void td_log_no_wait(void);
+
+/**
  * td_log() - write one message
  * @level: LOG_ERR, LOG_WARNING, LOG_INFO or LOG_DEBUG
  * @fmt: as printf, without newline; names the object, the value and the
