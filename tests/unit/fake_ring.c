@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "ring.h"
@@ -15,6 +14,8 @@
 struct fake_ring fake;
 
 static struct td_timer fake_limit;
+/* Made before the sandbox, in which it could not be. */
+static int fake_eventfd = -1;
 
 static void fake_wake(void)
 {
@@ -47,7 +48,7 @@ static int fake_open(int minor)
 {
 	if (minor > 7)
 		return -ENXIO;
-	fake.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	fake.fd = fcntl(fake_eventfd, F_DUPFD_CLOEXEC, 0);
 	return fake.fd;
 }
 
@@ -140,28 +141,30 @@ static int fake_transfer_file(struct fake_req *req,
 			      const struct blktap_direct_extent *ext, char *buf,
 			      bool dsync)
 {
-	struct iovec iov = { .iov_len = ext->len };
 	int fd = fake.files[ext->file];
+	void *bounce;
 	ssize_t n;
 
 	n = fake.fail ? fake.fail(fd, req->ev.op) : 0;
 	if (n)
 		return n;
-	if (posix_memalign(&iov.iov_base, 4096, ext->len))
+	if (posix_memalign(&bounce, 4096, ext->len))
 		return -ENOMEM;
 	if (req->ev.op == BLKTAP_OP_WRITE) {
-		memcpy(iov.iov_base, buf, ext->len);
-		n = pwritev2(fd, &iov, 1, ext->addr, dsync ? RWF_DSYNC : 0);
+		memcpy(bounce, buf, ext->len);
+		n = pwrite(fd, bounce, ext->len, ext->addr);
+		if (n >= 0 && dsync && fdatasync(fd))
+			n = -1;
 	} else {
-		memset(iov.iov_base, 0, ext->len);
-		n = preadv(fd, &iov, 1, ext->addr);
+		memset(bounce, 0, ext->len);
+		n = pread(fd, bounce, ext->len, ext->addr);
 		if (n >= 0) {
-			memcpy(buf, iov.iov_base, ext->len);
+			memcpy(buf, bounce, ext->len);
 			n = ext->len;
 		}
 	}
 	n = n < 0 ? -errno : n == (ssize_t)ext->len ? 0 : -EIO;
-	free(iov.iov_base);
+	free(bounce);
 	return n;
 }
 
@@ -357,6 +360,9 @@ void fake_init(void)
 {
 	memset(&fake, 0, sizeof(fake));
 	memset(fake.files, 0xff, sizeof(fake.files));
+	if (fake_eventfd >= 0)
+		close(fake_eventfd);
+	fake_eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	fake.fd = -1;
 	fake.names_left = -1;
 	td_ring = &fake_ops;

@@ -41,6 +41,9 @@ int tap_image_call(const struct tap_env *env, int pid, struct td_ctl_msg *msg,
 			 msg->u.response.message);
 	else if (err == -ECONNREFUSED || access(path, F_OK))
 		snprintf(text, TAP_TEXT_MAX, "no such tapdisk");
+	else if (err == -ECONNRESET || err == -EPIPE)
+		snprintf(text, TAP_TEXT_MAX,
+			 "it ended before it answered; the system log may say why");
 	else if (err == -ETIMEDOUT)
 		snprintf(text, TAP_TEXT_MAX, "no answer within %d s",
 			 timeout_ms / 1000);

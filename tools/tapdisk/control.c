@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "loop.h"
+#include "sandbox.h"
 #include "td_ctl.h"
 #include "td_log.h"
 #include "vbd.h"
@@ -502,6 +503,30 @@ static void td_control_accepted(struct td_event *ev, int res, uint32_t flags)
 	td_conn_recv(conn);
 }
 
+/*
+ * The process ends because of a system call: clients that wait for an answer
+ * get the reason instead.
+ */
+static void td_control_refused(int nr)
+{
+	struct td_ctl_msg msg;
+	struct td_conn *conn;
+
+	(void)nr;
+	for (conn = td_control.conns; conn; conn = conn->next) {
+		if (conn->got < sizeof(conn->msg) || conn->out)
+			continue;
+		memset(&msg, 0, sizeof(msg));
+		msg.type = TD_CTL_ERROR;
+		msg.cookie = conn->msg.cookie;
+		msg.u.response.error = ENOTRECOVERABLE;
+		snprintf(msg.u.response.message,
+			 sizeof(msg.u.response.message), "%s", td_log_error());
+		(void)!send(conn->fd, &msg, sizeof(msg),
+			    MSG_NOSIGNAL | MSG_DONTWAIT);
+	}
+}
+
 int td_control_open(const char *path)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
@@ -537,6 +562,7 @@ int td_control_open(const char *path)
 		return err;
 	}
 	td_control_accept();
+	td_sandbox_on_refusal(td_control_refused);
 	return 0;
 }
 

@@ -12,7 +12,9 @@
 #include <linux/falloc.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "td_driver.h"
 #include "td_log.h"
@@ -28,6 +30,41 @@ static struct {
 	bool stop;
 } td_loop;
 
+/*
+ * What the ring may be used for, from its first operation on. The kernel does
+ * not ask the filter of system calls about operations of a ring; without this
+ * they could open, rename and connect whatever the filter says. As no
+ * registration is in the list, nothing can be registered any more either.
+ */
+static int td_loop_restrict(void)
+{
+	static const uint8_t ops[] = {
+		/* images */
+		IORING_OP_READ, IORING_OP_WRITE, IORING_OP_FSYNC,
+		IORING_OP_FALLOCATE, IORING_OP_SYNC_FILE_RANGE,
+		/* control socket */
+		IORING_OP_ACCEPT, IORING_OP_RECV, IORING_OP_SEND,
+		/* loop */
+		IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL, IORING_OP_TIMEOUT,
+	};
+	struct io_uring_restriction res[sizeof(ops)];
+	int fd = td_loop.ring.ring_fd;
+	unsigned int i;
+
+	memset(res, 0, sizeof(res));
+	for (i = 0; i < sizeof(ops); i++) {
+		res[i].opcode = IORING_RESTRICTION_SQE_OP;
+		res[i].sqe_op = ops[i];
+	}
+	/* The functions for this are missing in liburing 2.3. */
+	if (syscall(SYS_io_uring_register, fd, IORING_REGISTER_RESTRICTIONS,
+		    res, sizeof(ops)) ||
+	    syscall(SYS_io_uring_register, fd, IORING_REGISTER_ENABLE_RINGS,
+		    NULL, 0))
+		return -errno;
+	return 0;
+}
+
 int td_loop_init(void)
 {
 	/* Completions are only looked for when the loop asks for them. */
@@ -37,12 +74,24 @@ int td_loop_init(void)
 
 	memset(&td_loop, 0, sizeof(td_loop));
 	td_loop.work_tail = &td_loop.work;
-	err = io_uring_queue_init(TD_LOOP_ENTRIES, &td_loop.ring, flags);
+	err = io_uring_queue_init(TD_LOOP_ENTRIES, &td_loop.ring,
+				  flags | IORING_SETUP_R_DISABLED);
 	if (err == -EINVAL)
-		err = io_uring_queue_init(TD_LOOP_ENTRIES, &td_loop.ring, 0);
-	if (err)
-		td_err("io_uring with %d entries: %s", TD_LOOP_ENTRIES,
+		err = io_uring_queue_init(TD_LOOP_ENTRIES, &td_loop.ring,
+					  IORING_SETUP_R_DISABLED);
+	if (err) {
+		td_err("io_uring with %d entries: %s%s", TD_LOOP_ENTRIES,
+		       strerror(-err), err == -EPERM ?
+		       "; kernel.io_uring_disabled of sysctl must not be 2" :
+		       "");
+		return err;
+	}
+	err = td_loop_restrict();
+	if (err) {
+		td_err("restricting io_uring: %s; Linux 5.10 at least can do that",
 		       strerror(-err));
+		io_uring_queue_exit(&td_loop.ring);
+	}
 	return err;
 }
 

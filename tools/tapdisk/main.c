@@ -111,6 +111,7 @@ static int td_main_serve(FILE *ready, bool daemon, int level)
 	if (err)
 		goto out_loop;
 	err = td_main_signals();
+	td_log_no_wait();
 	if (!err)
 		err = td_sandbox_enter();
 	if (err)

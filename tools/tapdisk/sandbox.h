@@ -19,6 +19,14 @@
 int td_sandbox_enter(void);
 
 /**
+ * td_sandbox_on_refusal() - be told before a system call ends the process
+ * @fn: called with the number of a system call that the sandbox does not
+ *	allow, after the message that names it; as a signal handler, in the
+ *	middle of whatever made the call
+ */
+void td_sandbox_on_refusal(void (*fn)(int nr));
+
+/**
  * td_sandbox_detach_stdio() - turn the standard streams to /dev/null
  */
 void td_sandbox_detach_stdio(void);
