@@ -18,7 +18,7 @@ int main(int argc, char **argv)
 		return 2;
 	ret = vhd_disk_create(argv[1], 204800, NULL, 0, NULL);
 	if (!ret)
-		ret = vhd_disk_open(argv[1], VHD_DISK_WRITE, NULL, &disk);
+		ret = vhd_disk_open(argv[1], 0, NULL, &disk);
 	if (ret) {
 		fprintf(stderr, "%s: %s\n", argv[1], strerror(-ret));
 		return 1;
