@@ -50,6 +50,9 @@ defect()
 	patches)
 		into $drv/main.c '\n/* defect */\n'
 		echo 'not what the sources give' ;;
+	bed)
+		sed -i 's,> seconds / 2,> seconds / 9,' tests/qemu/bed
+		echo 'limit of which enough was left: wrongly taken' ;;
 	cocci-kernel)
 		into $drv/defect.c '\nvoid blktap_defect(void *p)\n{\n\tif (p)\n\t\tkfree(p);\n}\n'
 		echo 'defect.c:.*NULL check before some freeing' ;;

@@ -22,7 +22,7 @@ jobs=$(nproc)
 export LC_ALL=C.UTF-8
 
 # Of the whole tree first, so that the slow ones start first.
-tree_checks='sparse-6.1 sparse-6.12 cocci-tests abi-docs patches'
+tree_checks='sparse-6.1 sparse-6.12 cocci-tests abi-docs patches bed'
 file_checks='cocci-kernel cocci-own checkpatch-kernel checkpatch-compat
 	checkpatch-tools checkpatch-tests kernel-doc limits compat uapi
 	shellcheck codespell
@@ -353,6 +353,13 @@ check_abi-docs()
 check_patches()
 {
 	quiet "$self/mkpatches.sh" --check
+}
+
+# What the bed takes for the host's doing is that, and nothing else is.
+check_bed()
+{
+	need python3 || return
+	quiet python3 tests/qemu/bed_test.py
 }
 
 only=

@@ -62,13 +62,23 @@ nap()
 	read -r -t "$1" -u "$nap_fd" _ || :
 }
 
+# A limit of so many seconds of time is over. If the host did not run this machine for
+# most of it, a failure that is told next is repeated: see bed.
+limit_over()	# SECONDS WHAT...
+{
+	echo "LIMIT: $1 s are over: ${*:2}" >&2
+}
+
 # Wait until a command succeeds, at most $1 seconds of an idle machine.
 wait_for()
 {
-	local end=$((SECONDS + $1 * patience)) pause=0
+	local limit=$(($1 * patience)) end=$((SECONDS + $1 * patience)) pause=0
 	shift
 	until "$@" >/dev/null 2>&1; do
-		[ $SECONDS -lt $end ] || return 1
+		[ $SECONDS -lt $end ] || {
+			limit_over $limit "$*"
+			return 1
+		}
 		pause=$((pause < 20 ? pause + 2 : 20))
 		nap $((pause / 10)).$((pause % 10))
 	done
@@ -77,8 +87,10 @@ wait_for()
 # must COMMAND...: it succeeds, or the test ends with its output.
 must()
 {
-	local out
-	out=$("$@" 2>&1) || fail "$* (status $?): $out"
+	local out rc=0
+	out=$("$@" 2>&1) || rc=$?
+	[ $rc -ne 124 ] || [ "$1" != timeout ] || limit_over "$2" "${*:3}"
+	[ $rc -eq 0 ] || fail "$* (status $rc): $out"
 	[ -z "$out" ] || echo "$out"
 }
 
@@ -89,7 +101,10 @@ must_fail()
 	shift
 	out=$(timeout $((60 * patience)) "$@" 2>&1) || rc=$?
 	[ $rc -ne 0 ] || fail "succeeded but should not: $*"
-	[ $rc -ne 124 ] || fail "no end after $((60 * patience)) s: $*"
+	[ $rc -ne 124 ] || {
+		limit_over $((60 * patience)) "$*"
+		fail "no end after $((60 * patience)) s: $*"
+	}
 	echo "$out" | grep -qE "$want" ||
 		fail "$*: message lacks /$want/: $out"
 }
@@ -208,6 +223,7 @@ guest_await()
 	done
 	kill $watcher 2>/dev/null || :
 	exec {watch}<&-
+	[ $ok -eq 0 ] || [ $SECONDS -lt $end ] || limit_over $(($2 * patience)) "guest $1: $3 is $4"
 	return $ok
 }
 
@@ -525,6 +541,7 @@ at()
 	if [ "$1" = dom0 ]; then
 		out=$(timeout $(($2 * patience)) sh -c "$3" 2>&1 3>&-) || rc=$?
 		[ -z "$out" ] || echo "$out"
+		[ $rc -ne 124 ] || limit_over $(($2 * patience)) "$3"
 		[ $rc -eq 0 ] || fail "dom0: status $rc of: $3"
 	else
 		guest_must "$@"
