@@ -2,24 +2,42 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # run.sh PROGRAM...: run cmocka programs, one on each processor, print one TAP
-# stream for all of them, in their order. A program that dies, or runs fewer
-# tests than it planned, is a failed test of its own. Exit status: 0 if all
-# passed.
+# stream for all of them, in their order, and how long each took. A program that
+# dies, or runs fewer tests than it planned, is a failed test of its own. Exit
+# status: 0 if all passed.
+#
+# $UNIT_FIRST names those that are started first, because they take longest.
 
 out=$(mktemp -d) || exit 1
 trap 'rm -rf "$out"' EXIT
 export CMOCKA_MESSAGE_OUTPUT=TAP
 # A test never needs longer; a hang must not stop the others.
-export UNIT_TIMEOUT="${UNIT_TIMEOUT:-900}"
+export UNIT_TIMEOUT="${UNIT_TIMEOUT:-3600}"
 fail=0
 count=0
 
+in_order()
+{
+	for name in $UNIT_FIRST; do
+		printf '%s\n' "$@" | grep "/$name\$"
+	done
+	for prog in "$@"; do
+		case " $UNIT_FIRST " in
+		*" ${prog##*/} "*) ;;
+		*) echo "$prog" ;;
+		esac
+	done
+}
+
 # The quoted script has variables of its own.
 # shellcheck disable=SC2016
-printf '%s\0' "$@" | xargs -0 -n 1 -P "$(nproc)" sh -c '
+in_order "$@" | tr '\n' '\0' | xargs -0 -n 1 -P "$(nproc)" sh -c '
 	name=$0/${1##*/}
+	date +%s.%N >"$name.time"
 	timeout "$UNIT_TIMEOUT" "$1" >"$name.out" 2>&1 </dev/null
-	echo $? >"$name.rc"' "$out" &
+	rc=$?
+	date +%s.%N >>"$name.time"
+	echo $rc >"$name.rc"' "$out" &
 
 echo "TAP version 13"
 for prog in "$@"; do
@@ -53,6 +71,8 @@ for prog in "$@"; do
 		}
 		exit (bad ? 1 : 0)
 	}' "$out/$name.out" || fail=1
+	awk -v name="$name" 'NR == 1 { start = $1 }
+		END { printf "# %s: %.1f s\n", name, $1 - start }' "$out/$name.time"
 	count=$((count + $(awk -v rc="$rc" '
 		/^1\.\.[0-9]+$/ { plan += substr($0, 4) }
 		/^ok [0-9]+/ { seen++ }
