@@ -71,7 +71,7 @@ static void nc2_fuzz_put(void)
 	struct nc2_msg_hdr hdr = { .type = NC2_MSG_PACKET,
 				   .size = (len + 7) & ~7u };
 
-	if (!nc2_producer_room(p, len))
+	if (!nc2_producer_room(p, len, 0))
 		return;
 	writable.from = p->prod;
 	writable.to = p->cons + p->area.size;

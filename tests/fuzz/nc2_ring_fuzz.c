@@ -148,14 +148,14 @@ static void nc2_fuzz_read(const struct nc2_msg_hdr *hdr)
 		nc2_fuzz_die("a message is not in the ring in one piece");
 	memset(&p, 0xa5, sizeof(p));
 	if (hdr->type == NC2_MSG_PACKET)
-		ret = nc2_read_packet(c, hdr, &p);
+		ret = nc2_read_packet(c, hdr, &pair->limits, &p);
 	else if (hdr->type == NC2_MSG_STAGED || hdr->type == NC2_MSG_SLOT)
-		ret = nc2_read_staged(c, hdr, pair->staging.size, NC2_PAIR_SLOTS, &p);
+		ret = nc2_read_staged(c, hdr, &pair->limits, &p);
 	else
 		return;
 	if (ret)
 		return;
-	bad = nc2_pair_bad(&p, hdr, pair->staging.size);
+	bad = nc2_pair_bad(&p, hdr, &pair->limits);
 	if (bad)
 		nc2_fuzz_die(bad);
 	if (p.kind == NC2_KIND_STAGED)

@@ -39,7 +39,7 @@ void evil_publish(void)
 
 static bool evil_room(void)
 {
-	return nc2_producer_refresh(&evil.tx) || nc2_producer_room(&evil.tx, 512);
+	return nc2_producer_refresh(&evil.tx) || nc2_producer_room(&evil.tx, 512, 0);
 }
 
 bool evil_put(const void *msg, u32 len, const void *more, u32 more_len)
@@ -90,14 +90,15 @@ static void evil_received(const struct nc2_msg_hdr *hdr)
 	struct nc2_msg_finish_packet finish = {
 		.hdr = { .type = NC2_MSG_FINISH_PACKET, .size = sizeof(finish) },
 	};
+	const struct nc2_limits limits = { .packet = NC2_MAX_PACKET_BYTES };
 	struct nc2_packet p;
 
 	evil.received++;
-	if (nc2_read_packet(&evil.rx, hdr, &p) || p.kind != NC2_KIND_COPY)
+	if (nc2_read_packet(&evil.rx, hdr, &limits, &p) || p.kind != NC2_KIND_COPY)
 		return;
 	finish.id = p.id;
 	/* Not by evil_put(), which may come here. */
-	if (!nc2_producer_refresh(&evil.tx) && nc2_producer_room(&evil.tx, 8))
+	if (!nc2_producer_refresh(&evil.tx) && nc2_producer_room(&evil.tx, 8, 0))
 		nc2_producer_put(&evil.tx, &finish, sizeof(finish), NULL, 0);
 }
 
@@ -595,6 +596,30 @@ static int evil_stall(unsigned int ms)
 	return 0;
 }
 
+/*
+ * cons creeps on without that anything is read, so that it changes, and yet less
+ * than was sent has been consumed.
+ */
+static int evil_trickle(unsigned int ms)
+{
+	unsigned long end = jiffies + msecs_to_jiffies(ms);
+	u32 cons = evil.rx.published;
+
+	evil.keep_cons = true;
+	while (time_before(jiffies, end) && !evil_stop()) {
+		if (READ_ONCE(evil.peer->prod) - cons > 8) {
+			cons += 8;
+			WRITE_ONCE(evil.own->cons, cons);
+		}
+		evil_sleep(1000);
+	}
+	/* What it has left of a message is not one. */
+	evil_disconnect();
+	if (!evil_connect())
+		evil_verdict("after a trickle", EVIL_GOES_ON);
+	return 0;
+}
+
 static void evil_scan(const char *what, const struct evil_mem *mem)
 {
 	unsigned int i, j, used = 0;
@@ -649,5 +674,6 @@ const struct evil_case evil_ring_cases[] = {
 	{ "a8-dump", "look for the canary in all shared pages", evil_dump, true, true },
 	{ "a9-storm", "events without end", evil_storm, true, true },
 	{ "a13-stall", "nothing is consumed, then little", evil_stall, true, true },
+	{ "a13-trickle", "8 bytes are consumed now and then", evil_trickle, true, true },
 	{ }
 };

@@ -51,7 +51,7 @@ void evil_got_slot(void)
 	evil.slots |= BIT_ULL(m.offset);
 	/* Not by evil_put(), which may come here. */
 	if (evil.slots_kept || nc2_producer_refresh(&evil.tx) ||
-	    !nc2_producer_room(&evil.tx, sizeof(struct nc2_msg_free_slots)))
+	    !nc2_producer_room(&evil.tx, sizeof(struct nc2_msg_free_slots), 0))
 		return;
 	evil_put_free(evil.slots);
 	evil.slots = 0;

@@ -266,10 +266,10 @@ static void wait_for_room(struct nc2_producer *p, u32 len)
 {
 	bool asked;
 
-	while (!nc2_producer_room(p, len) && !model.wrong) {
+	while (!nc2_producer_room(p, len, 0) && !model.wrong) {
 		known(1);
 		asked = ask(p, len);
-		if (nc2_producer_room(p, len))
+		if (nc2_producer_room(p, len, 0))
 			return;
 		if (asked || model.program->wait_for != HALF)
 			sleep_for_event();

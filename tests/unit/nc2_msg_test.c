@@ -19,7 +19,6 @@
 #define STAGING		(STAGING_PAGES * NC2_PAGE_SIZE)
 
 static struct nc2_pair pair;
-static u32 slots = NC2_PAIR_SLOTS;
 
 /* A message as it is in the ring; the largest that can be said. */
 struct message {
@@ -108,7 +107,7 @@ static void place(const struct message *m, u32 start, unsigned int ring_pages)
 	nc2_pair_front()->prod = start + m->size;
 }
 
-/* Read what was placed: 0, or -EPROTO from whatever says so. */
+/* Read what was placed: as nc2_read_packet(). */
 static int parse(struct nc2_packet *p, struct nc2_msg_hdr *hdr)
 {
 	int ret = nc2_consumer_next(&pair.c, hdr);
@@ -117,8 +116,8 @@ static int parse(struct nc2_packet *p, struct nc2_msg_hdr *hdr)
 	if (ret <= 0)
 		return ret ? ret : -ENODATA;
 	if (hdr->type == NC2_MSG_PACKET)
-		return nc2_read_packet(&pair.c, hdr, p);
-	return nc2_read_staged(&pair.c, hdr, pair.staging.size, slots, p);
+		return nc2_read_packet(&pair.c, hdr, &pair.limits, p);
+	return nc2_read_staged(&pair.c, hdr, &pair.limits, p);
 }
 
 static int parse_at(const struct message *m, u32 start, struct nc2_packet *p)
@@ -129,7 +128,7 @@ static int parse_at(const struct message *m, u32 start, struct nc2_packet *p)
 
 	place(m, start, 16);
 	ret = parse(p, &hdr);
-	bad = ret ? NULL : nc2_pair_bad(p, &hdr, STAGING);
+	bad = ret ? NULL : nc2_pair_bad(p, &hdr, &pair.limits);
 	if (bad)
 		fail_msg("accepted: %s", bad);
 	return ret;
@@ -149,7 +148,7 @@ static void check_packet(unsigned int nr_frags, u16 prefix, u32 start)
 		len += 100 + i;
 	if (len < 52) {
 		/* The checksum is not in it. */
-		assert_int_equal(parse_at(&m, start, &p), -EPROTO);
+		assert_int_equal(parse_at(&m, start, &p), len < 14 ? -EPROTO : -EINVAL);
 		m.bytes[offsetof(struct nc2_msg_packet, flags)] = 0;
 		m.bytes[offsetof(struct nc2_msg_packet, segmentation_type)] = 0;
 	}
@@ -239,7 +238,7 @@ static void nc2_msg_staged(void **state)
 	assert_int_equal(p.hash, 0xdeadbeef);
 	/* There is no staging area: no STAGED. */
 	place(&m, 0, 1);
-	pair.staging.size = 0;
+	pair.limits.staging = 0;
 	assert_int_equal(parse(&p, &(struct nc2_msg_hdr){ 0 }), -EPROTO);
 }
 
@@ -257,12 +256,12 @@ static void nc2_msg_slot(void **state)
 	assert_int_equal(p.hash, 0xdeadbeef);
 	/* The size of the staging area has nothing to do with it. */
 	place(&m, 0, 1);
-	pair.staging.size = 0;
+	pair.limits.staging = 0;
 	assert_int_equal(parse(&p, &(struct nc2_msg_hdr){ 0 }), 0);
 	/* There are no slots: no SLOT. */
-	slots = 0;
-	assert_int_equal(parse_at(&m, 0, &p), -EPROTO);
-	slots = NC2_PAIR_SLOTS;
+	place(&m, 0, 1);
+	pair.limits.slots = 0;
+	assert_int_equal(parse(&p, &(struct nc2_msg_hdr){ 0 }), -EPROTO);
 }
 
 /* One field of a message that is right otherwise. */
@@ -351,22 +350,22 @@ static const struct field {
 	{ FULL, FRAG(16, off, 2), .value = 3980, .want = 0 },
 	{ FULL, FRAG(16, off, 2), .value = 3981, .want = -EPROTO },
 	/* Checksum. */
-	{ SMALL, PKT(csum_start, 2), .value = 13, .want = -EPROTO },
+	{ SMALL, PKT(csum_start, 2), .value = 13, .want = -EINVAL },
 	{ SMALL, PKT(csum_start, 2), .value = 14, .want = 0 },
 	{ SMALL, PKT(csum_start, 2), .value = 42, .want = 0 },
-	{ SMALL, PKT(csum_start, 2), .value = 43, .want = -EPROTO },
-	{ SMALL, PKT(csum_start, 2), .value = 0xffff, .want = -EPROTO },
+	{ SMALL, PKT(csum_start, 2), .value = 43, .want = -EINVAL },
+	{ SMALL, PKT(csum_start, 2), .value = 0xffff, .want = -EINVAL },
 	{ SMALL, PKT(csum_offset, 2), .value = 24, .want = 0 },
-	{ SMALL, PKT(csum_offset, 2), .value = 25, .want = -EPROTO },
-	{ SMALL, PKT(csum_offset, 2), .value = 0xffde, .want = -EPROTO },
-	{ SMALL, PKT(csum_offset, 2), .value = 0xffff, .want = -EPROTO },
+	{ SMALL, PKT(csum_offset, 2), .value = 25, .want = -EINVAL },
+	{ SMALL, PKT(csum_offset, 2), .value = 0xffde, .want = -EINVAL },
+	{ SMALL, PKT(csum_offset, 2), .value = 0xffff, .want = -EINVAL },
 	{ COPY, PKT(csum_start, 2), .value = 335, .want = 0 },
-	{ COPY, PKT(csum_start, 2), .value = 336, .want = -EPROTO },
-	{ STAGED, STG(csum_start, 2), .value = 13, .want = -EPROTO },
+	{ COPY, PKT(csum_start, 2), .value = 336, .want = -EINVAL },
+	{ STAGED, STG(csum_start, 2), .value = 13, .want = -EINVAL },
 	{ STAGED, STG(csum_start, 2), .value = 14, .want = 0 },
 	{ STAGED, STG(csum_start, 2), .value = 1506, .want = 0 },
-	{ STAGED, STG(csum_start, 2), .value = 1507, .want = -EPROTO },
-	{ STAGED, STG(csum_offset, 2), .value = 0xffff, .want = -EPROTO },
+	{ STAGED, STG(csum_start, 2), .value = 1507, .want = -EINVAL },
+	{ STAGED, STG(csum_offset, 2), .value = 0xffff, .want = -EINVAL },
 	/* Segments. */
 	{ SMALL, PKT(segmentation_type, 1), .value = NC2_SEG_UDPV6, .want = 0 },
 	{ SMALL, PKT(segmentation_type, 1), .value = NC2_SEG_UDPV6 + 1, .want = -EPROTO },
@@ -390,7 +389,7 @@ static const struct field {
 	{ STAGED, STG(offset, 4), .value = 0xffffffff, .want = -EPROTO },
 	{ STAGED, STG(len, 4), .value = 0, .want = -EPROTO },
 	{ STAGED, STG(len, 4), .value = 13, .want = -EPROTO },
-	{ STAGED, STG(len, 4), .value = 61, .want = -EPROTO },
+	{ STAGED, STG(len, 4), .value = 61, .want = -EINVAL },
 	{ STAGED, STG(len, 4), .value = 62, .want = 0 },
 	{ STAGED, STG(len, 4), .value = 65536, .want = 0 },
 	{ STAGED, STG(len, 4), .value = 65537, .want = -EPROTO },
@@ -409,7 +408,7 @@ static const struct field {
 	{ SLOT, STG(len, 4), .value = 65536, .want = 0 },
 	{ SLOT, STG(len, 4), .value = 65537, .want = -EPROTO },
 	{ SLOT, STG(len, 4), .value = 0xffffffff, .want = -EPROTO },
-	{ SLOT, STG(csum_start, 2), .value = 13, .want = -EPROTO },
+	{ SLOT, STG(csum_start, 2), .value = 13, .want = -EINVAL },
 	{ SLOT, STG(mss, 2), .value = 0, .want = -EPROTO },
 	{ SLOT, STG(hash_type, 1), .value = NC2_HASH_L4 + 1, .want = -EPROTO },
 };
@@ -468,6 +467,227 @@ static void nc2_msg_fields(void **state)
 	}
 }
 
+/* Few bytes must not become many segments, each a packet for the receiver. */
+static void nc2_msg_segments(void **state)
+{
+	static const struct {
+		u8 seg;
+		u32 most;
+		u32 headers;
+	} types[] = {
+		{ NC2_SEG_TCPV4, NC2_MAX_TCP_SEGS, 20 },
+		{ NC2_SEG_TCPV6, NC2_MAX_TCP_SEGS, 20 },
+		{ NC2_SEG_UDPV4, NC2_MAX_UDP_SEGS, 8 },
+		{ NC2_SEG_UDPV6, NC2_MAX_UDP_SEGS, 8 },
+	};
+	u32 i, more, start = 34;
+	struct nc2_packet p;
+	struct message m;
+	u16 mss;
+
+	(void)state;
+	for (i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		for (mss = 1; mss * types[i].most < 65000; mss++) {
+			for (more = 0; more < 2; more++) {
+				struct nc2_msg_staged s = {
+					.hdr = { .type = NC2_MSG_STAGED, .size = sizeof(s) },
+					.len = start + types[i].headers +
+					       mss * types[i].most + more,
+					.segmentation_type = types[i].seg,
+					.mss = mss,
+					.csum_start = start,
+					.csum_offset = 6,
+				};
+
+				memset(&m, 0, sizeof(m));
+				memcpy(m.bytes, &s, sizeof(s));
+				m.size = sizeof(s);
+				assert_int_equal(parse_at(&m, 0, &p), more ? -EINVAL : 0);
+			}
+		}
+	}
+}
+
+/* Mostly what may be said, or nearly. */
+static void random_packet(struct nc2_packet *p)
+{
+	static const u32 likely[] = { 0, 1, 13, 14, 34, 54, 256, 1448, 1514, 9000,
+				      65522, 65535, 65536 };
+	u32 v[5];
+	unsigned int i;
+
+	for (i = 0; i < 5; i++)
+		v[i] = rand() % 4 ? likely[rand() % 13] + rand() % 2 : (u32)rand() % 70000;
+	memset(p, 0, sizeof(*p));
+	p->len = rand() % 3 ? v[0] : 14 + v[0] % 65523;
+	p->flags = rand() % 4;
+	p->seg = rand() % 8 ? rand() % 5 : rand();
+	p->mss = v[1];
+	p->csum_start = rand() % 3 ? 34 : v[2];
+	p->csum_offset = rand() % 3 ? 16 : v[3];
+	p->hash_type = rand() % 8 ? rand() % 3 : rand();
+	p->hash = rand();
+}
+
+static bool same_packet(const struct nc2_packet *a, const struct nc2_packet *b)
+{
+	return a->len == b->len && a->flags == b->flags && a->seg == b->seg &&
+	       a->mss == b->mss && a->csum_start == b->csum_start &&
+	       a->csum_offset == b->csum_offset;
+}
+
+/*
+ * A sender's check is the receiver's: what is sent after it was checked is
+ * received, and as what it was; and what is not sent would not be.
+ */
+static void nc2_msg_both_ends(void **state)
+{
+	unsigned int i, sent = 0, dropped = 0;
+	struct nc2_packet p, got;
+	struct message m;
+
+	(void)state;
+	srand(4);
+	for (i = 0; i < 60000; i++) {
+		bool small = rand() % 4 == 0;
+		int ret, want;
+
+		random_packet(&p);
+		if (small) {
+			p.len %= NC2_MAX_PREFIX_BYTES + 1;
+			p.hash_type = NC2_HASH_NONE;
+		}
+		ret = nc2_check_packet(&p, NC2_MAX_PACKET_BYTES);
+		memset(&m, 0, sizeof(m));
+		if (small) {
+			struct nc2_msg_packet msg;
+
+			nc2_write_packet(&p, NC2_PACKET_SMALL, &msg);
+			msg.prefix_size = p.len;
+			m.size = (sizeof(msg) + p.len + 7) & ~7u;
+			msg.hdr.size = m.size;
+			memcpy(m.bytes, &msg, sizeof(msg));
+		} else {
+			struct nc2_msg_staged msg;
+
+			nc2_write_staged(&p, &msg);
+			m.size = sizeof(msg);
+			memcpy(m.bytes, &msg, sizeof(msg));
+		}
+		want = parse_at(&m, 0, &got);
+		if (ret != want)
+			fail_msg("len %u, flags %u, seg %u, mss %u, checksum at %u + %u: the sender says %d, the receiver %d",
+				 p.len, p.flags, p.seg, p.mss, p.csum_start, p.csum_offset,
+				 ret, want);
+		if (!ret && !same_packet(&p, &got))
+			fail_msg("len %u, seg %u is received as another packet", p.len, p.seg);
+		if (!ret && !small && (p.hash_type != got.hash_type || p.hash != got.hash))
+			fail_msg("hash type %u is received as %u", p.hash_type, got.hash_type);
+		sent += !ret;
+		dropped += ret == -EINVAL;
+	}
+	/* Else it would have shown little. */
+	assert_true(sent > 10000);
+	assert_true(dropped > 5000);
+	print_message("# %u sent, %u dropped\n", sent, dropped);
+}
+
+/* What only odd stacks hand in costs the packet, not the connection. */
+static void nc2_msg_stack(void **state)
+{
+	/* Segments, and no checksum to complete. */
+	struct nc2_packet p = { .len = 3000, .seg = NC2_SEG_TCPV4, .mss = 1000 };
+
+	(void)state;
+	assert_int_equal(nc2_check_packet(&p, NC2_MAX_PACKET_BYTES), -EINVAL);
+	/* The checksum is in the Ethernet header. */
+	p = (struct nc2_packet){ .len = 100, .flags = NC2_PACKET_CSUM_BLANK, .csum_start = 12 };
+	assert_int_equal(nc2_check_packet(&p, NC2_MAX_PACKET_BYTES), -EINVAL);
+	/* Of UDP, 65,535 bytes of IP: not the largest packet, but must not be said. */
+	p = (struct nc2_packet){ .len = 65549, .seg = NC2_SEG_UDPV4, .mss = 1000,
+				 .csum_start = 34, .csum_offset = 6 };
+	assert_int_equal(nc2_check_packet(&p, NC2_MAX_PACKET_BYTES), -EPROTO);
+}
+
+/* Sizes are those of the connection. */
+static void nc2_msg_limits(void **state)
+{
+	static const u32 sizes[] = { 9000, 65536, 192 << 10, 512 << 10 };
+	const size_t seg = offsetof(struct nc2_msg_staged, segmentation_type);
+	struct nc2_msg_hdr hdr;
+	struct nc2_packet p;
+	struct message m;
+	unsigned int i, slot;
+	u32 more, len;
+
+	(void)state;
+	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		for (slot = 0; slot < 2; slot++) {
+			for (more = 0; more < 2; more++) {
+				len = sizes[i] + more;
+				if (slot)
+					message_slot(&m);
+				else
+					message_staged(&m);
+				memcpy(m.bytes + offsetof(struct nc2_msg_staged, len), &len, 4);
+				/* The mss of 1400 would be of too many segments. */
+				memset(m.bytes + seg, 0, 1);
+				place(&m, 0, 1);
+				pair.limits.packet = sizes[i];
+				pair.limits.staging = 1 << 20;
+				pair.limits.slot = 1 << 20;
+				assert_int_equal(parse(&p, &hdr), more ? -EPROTO : 0);
+				/* And a packet is not larger than where it is. */
+				memset(m.bytes + offsetof(struct nc2_msg_staged, offset), 0, 4);
+				place(&m, 0, 1);
+				pair.limits.packet = 1 << 20;
+				pair.limits.staging = sizes[i];
+				pair.limits.slot = sizes[i];
+				assert_int_equal(parse(&p, &hdr), more ? -EPROTO : 0);
+			}
+		}
+	}
+}
+
+/*
+ * As the driver fills a ring of which nothing is consumed: packets, then settings,
+ * until there is no room for either. Answers to all packets of the other end still
+ * have room, wherever that happens.
+ */
+static void nc2_msg_reserve(void **state)
+{
+	static const u8 msg[sizeof(struct nc2_msg_packet) + NC2_MAX_PREFIX_BYTES];
+	u32 start, len, i, settings;
+	struct nc2_producer *p;
+
+	(void)state;
+	for (start = 0; start < NC2_PAGE_SIZE; start += 8) {
+		for (len = 24; len <= sizeof(msg); len += 36) {
+			nc2_pair_init(&pair, 1, 0, start);
+			p = &pair.p;
+			while (nc2_producer_room(p, sizeof(msg), NC2_RESERVE))
+				nc2_producer_put(p, msg, len, NULL, 0);
+			for (settings = 0;; settings++) {
+				u32 bytes = settings % 2 ? sizeof(struct nc2_msg_set_hash_map) :
+							   sizeof(struct nc2_msg_set_features);
+
+				if (!nc2_producer_room(p, bytes, NC2_ANSWER_BYTES))
+					break;
+				nc2_producer_put(p, msg, bytes, NULL, 0);
+			}
+			/* One of each. */
+			assert_true(settings >= 2);
+			for (i = 0; i < NC2_MAX_UNFINISHED; i++) {
+				if (!nc2_producer_room(p, sizeof(struct nc2_msg_finish_packet), 0))
+					fail_msg("start %u, packets of %u: no room for answer %u",
+						 start, len, i);
+				nc2_producer_put(p, msg, sizeof(struct nc2_msg_finish_packet),
+						 NULL, 0);
+			}
+		}
+	}
+}
+
 /* A staging area smaller than a packet: len is bounded by it. */
 static void nc2_msg_small_staging(void **state)
 {
@@ -482,7 +702,7 @@ static void nc2_msg_small_staging(void **state)
 		memcpy(m.bytes + offsetof(struct nc2_msg_staged, len), &len, 4);
 		memset(m.bytes + offsetof(struct nc2_msg_staged, offset), 0, 4);
 		place(&m, 0, 1);
-		pair.staging.size = 4096;
+		pair.limits.staging = 4096;
 		assert_int_equal(parse(&p, &hdr), len <= 4096 ? 0 : -EPROTO);
 	}
 }
@@ -626,7 +846,7 @@ static void nc2_msg_storm(void **state)
 			if (parse(&p, &hdr))
 				continue;
 			accepted++;
-			bad = nc2_pair_bad(&p, &hdr, STAGING);
+			bad = nc2_pair_bad(&p, &hdr, &pair.limits);
 			if (bad)
 				fail_msg("accepted: %s", bad);
 			nc2_consumer_read(&pair.c, p.prefix_at, prefix,
@@ -646,6 +866,11 @@ int main(void)
 		cmocka_unit_test(nc2_msg_staged),
 		cmocka_unit_test(nc2_msg_slot),
 		cmocka_unit_test(nc2_msg_fields),
+		cmocka_unit_test(nc2_msg_segments),
+		cmocka_unit_test(nc2_msg_both_ends),
+		cmocka_unit_test(nc2_msg_stack),
+		cmocka_unit_test(nc2_msg_limits),
+		cmocka_unit_test(nc2_msg_reserve),
 		cmocka_unit_test(nc2_msg_small_staging),
 		cmocka_unit_test(nc2_msg_reads_once),
 		cmocka_unit_test(nc2_msg_flips),

@@ -37,6 +37,10 @@ void nc2_pair_init(struct nc2_pair *pair, unsigned int ring_pages,
 	pair->c.prod = start;
 	pair->staging.page = pair->staging_page;
 	pair->staging.size = staging_pages * NC2_PAGE_SIZE;
+	pair->limits = (struct nc2_limits){ .packet = NC2_MAX_PACKET_BYTES,
+					    .staging = pair->staging.size,
+					    .slots = NC2_PAIR_SLOTS,
+					    .slot = NC2_SLOT_BYTES };
 	nc2_pair_front()->prod = start;
 	nc2_pair_front()->cons_event = start;
 	nc2_pair_back()->cons = start;
@@ -62,7 +66,8 @@ u32 nc2_pair_ring_at(const struct nc2_pair *pair, u32 counter)
 }
 
 static const char *nc2_pair_bad_place(const struct nc2_packet *p,
-				      const struct nc2_msg_hdr *hdr, u32 staging)
+				      const struct nc2_msg_hdr *hdr,
+				      const struct nc2_limits *limits)
 {
 	u32 sum = p->prefix;
 	unsigned int i;
@@ -70,12 +75,14 @@ static const char *nc2_pair_bad_place(const struct nc2_packet *p,
 	if (p->kind == NC2_KIND_SLOT) {
 		if (p->prefix)
 			return "SLOT has a prefix";
-		return p->offset >= NC2_PAIR_SLOTS ? "no such slot" : NULL;
+		if (p->len > limits->slot)
+			return "larger than a slot";
+		return p->offset >= limits->slots ? "no such slot" : NULL;
 	}
 	if (p->kind == NC2_KIND_STAGED) {
 		if (p->prefix)
 			return "STAGED has a prefix";
-		if (p->offset >= staging || p->len > staging)
+		if (p->offset >= limits->staging || p->len > limits->staging)
 			return "not in the staging area";
 		return NULL;
 	}
@@ -96,17 +103,20 @@ static const char *nc2_pair_bad_place(const struct nc2_packet *p,
 }
 
 const char *nc2_pair_bad(const struct nc2_packet *p,
-			 const struct nc2_msg_hdr *hdr, u32 staging)
+			 const struct nc2_msg_hdr *hdr,
+			 const struct nc2_limits *limits)
 {
+	u32 headers;
+
 	if (p->kind > NC2_KIND_SLOT)
 		return "unknown kind";
-	if (p->len < ETH_HLEN || p->len > NC2_MAX_PACKET_BYTES)
+	if (p->len < ETH_HLEN || p->len > limits->packet)
 		return "len out of range";
 	if (p->seg > NC2_SEG_UDPV6)
 		return "unknown segmentation type";
 	if (p->hash_type > NC2_HASH_L4)
 		return "unknown type of hash";
-	if (p->seg && (!p->mss || p->mss > NC2_MAX_PACKET_BYTES - ETH_HLEN))
+	if (p->seg && (!p->mss || p->mss > limits->packet - ETH_HLEN))
 		return "mss out of range";
 	if (p->seg && !(p->flags & NC2_PACKET_CSUM_BLANK))
 		return "segments without a checksum to complete";
@@ -114,5 +124,10 @@ const char *nc2_pair_bad(const struct nc2_packet *p,
 	    (p->csum_start < ETH_HLEN ||
 	     p->csum_start + p->csum_offset + 2u > p->len))
 		return "checksum out of the packet";
-	return nc2_pair_bad_place(p, hdr, staging);
+	headers = p->csum_start + (p->seg <= NC2_SEG_TCPV6 ? 20 : 8);
+	if (p->seg && p->len > headers &&
+	    (p->len - headers + p->mss - 1) / p->mss >
+	    (p->seg <= NC2_SEG_TCPV6 ? NC2_MAX_TCP_SEGS : NC2_MAX_UDP_SEGS))
+		return "too many segments";
+	return nc2_pair_bad_place(p, hdr, limits);
 }

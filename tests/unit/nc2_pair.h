@@ -18,11 +18,12 @@ struct nc2_pair {
 	struct nc2_producer p;
 	struct nc2_consumer c;
 	struct nc2_area staging;
+	struct nc2_limits limits;
 	void *ring_page[NC2_PAIR_RING_PAGES];
 	void *staging_page[NC2_MAX_STAGING_PAGES];
 };
 
-/* Both ends have come to the counter start; hooks are none. */
+/* Both ends have come to the counter start; hooks are none; limits are the largest. */
 void nc2_pair_init(struct nc2_pair *pair, unsigned int ring_pages,
 		   unsigned int staging_pages, u32 start);
 /* What an end publishes, for tests that lie. */
@@ -35,6 +36,7 @@ u32 nc2_pair_ring_at(const struct nc2_pair *pair, u32 counter);
  * struct nc2_packet.
  */
 const char *nc2_pair_bad(const struct nc2_packet *p,
-			 const struct nc2_msg_hdr *hdr, u32 staging);
+			 const struct nc2_msg_hdr *hdr,
+			 const struct nc2_limits *limits);
 
 #endif /* NC2_PAIR_H */

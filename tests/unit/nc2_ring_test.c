@@ -84,7 +84,7 @@ static void roundtrip_from(u32 start, unsigned int pages)
 		while (moved < 2 * pair.p.area.size && in - out < 64) {
 			u32 n = 4 + rand() % 413;
 
-			if (!nc2_producer_room(&pair.p, n))
+			if (!nc2_producer_room(&pair.p, n, 0))
 				break;
 			len[in % 64] = n;
 			moved -= pair.p.prod;
@@ -153,7 +153,7 @@ static void nc2_ring_room(void **state)
 			pair.p.prod = pair.p.cons + 4096 - free;
 			/* It may ask for one step too much. */
 			if (free != most)
-				assert_int_equal(nc2_producer_room(&pair.p, len),
+				assert_int_equal(nc2_producer_room(&pair.p, len, 0),
 						 free > most);
 		}
 	}

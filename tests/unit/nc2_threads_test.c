@@ -91,7 +91,7 @@ static void threads_reap(void)
 
 static bool threads_room(u32 len)
 {
-	return nc2_producer_room(&threads.pair.p, sizeof(struct nc2_msg_staged)) &&
+	return nc2_producer_room(&threads.pair.p, sizeof(struct nc2_msg_staged), 0) &&
 	       threads.slot_prod - threads.slot_cons < THREADS_SLOTS &&
 	       threads.pair.staging.size - (threads.area_prod - threads.area_cons) >=
 	       len;
@@ -162,7 +162,7 @@ static bool threads_receive(const struct nc2_msg_hdr *hdr, u32 n)
 	struct nc2_packet p;
 	u32 i;
 
-	if (nc2_read_staged(&threads.pair.c, hdr, threads.pair.staging.size, 0, &p) ||
+	if (nc2_read_staged(&threads.pair.c, hdr, &threads.pair.limits, &p) ||
 	    p.hash != n || p.len != packet_len(n))
 		return false;
 	nc2_area_read(&threads.pair.staging, p.offset, packet, p.len);

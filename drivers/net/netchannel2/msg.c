@@ -3,35 +3,61 @@
  * netchannel2: messages that describe packets, checked.
  *
  * A message is copied out of the ring field by field, each once, and what is
- * wrong with it is known before anybody acts on it.
+ * wrong with it is known before anybody acts on it. What is wrong with a packet
+ * itself, as its sender's network stack may have made it, costs that packet; all
+ * else ends the connection. The sender checks its packets in the same way.
  */
 #include <linux/errno.h>
 #include <linux/if_ether.h>
 #include <linux/math.h>
+#include <linux/minmax.h>
 
 #include "msg.h"
 
-/*
- * What SMALL, RECEIVER_COPY and STAGED have in common. Checksums that begin
- * within the Ethernet header, and segments that are larger than any packet, would
- * mean something else to the network stack.
- */
-static int nc2_check_packet(struct nc2_packet *p)
+/* Of the transport's header, at least. */
+static u32 nc2_transport_bytes(u8 seg)
 {
-	if (p->len < ETH_HLEN || p->len > NC2_MAX_PACKET_BYTES)
-		return -EPROTO;
-	if (p->seg > NC2_SEG_UDPV6)
+	/* TCP's without options, and UDP's. */
+	return seg == NC2_SEG_TCPV4 || seg == NC2_SEG_TCPV6 ? 20 : 8;
+}
+
+/**
+ * nc2_check_packet - check what a message says, or is going to say, of a packet
+ * @p: packet, but for where its bytes are; NC2_PACKET_CSUM_BLANK is added if
+ *	there are segments
+ * @max: bytes of the largest packet of the connection
+ *
+ * Both ends use this function, so a message that a receiver does not take is
+ * never sent. Checksums that begin within the Ethernet header, and segments that
+ * are larger than any packet, would mean something else to the network stack.
+ *
+ * Context: Any.
+ * Return: 0; -EPROTO if no end may say so, and a receiver ends the connection;
+ * -EINVAL if a network stack may have such a packet, and both ends drop it.
+ */
+int nc2_check_packet(struct nc2_packet *p, u32 max)
+{
+	u32 payload;
+
+	if (p->len < ETH_HLEN || p->len > max || p->hash_type > NC2_HASH_L4 ||
+	    p->seg > NC2_SEG_UDPV6)
 		return -EPROTO;
 	if (p->seg != NC2_SEG_NONE) {
-		if (!p->mss || p->mss > NC2_MAX_PACKET_BYTES - ETH_HLEN)
+		if (!p->mss || p->mss > max - ETH_HLEN)
 			return -EPROTO;
 		p->flags |= NC2_PACKET_CSUM_BLANK;
 	}
-	if ((p->flags & NC2_PACKET_CSUM_BLANK) &&
-	    (p->csum_start < ETH_HLEN ||
-	     (u32)p->csum_start + p->csum_offset + sizeof(u16) > p->len))
-		return -EPROTO;
-	return 0;
+	if (!(p->flags & NC2_PACKET_CSUM_BLANK))
+		return 0;
+	if (p->csum_start < ETH_HLEN ||
+	    (u32)p->csum_start + p->csum_offset + sizeof(u16) > p->len)
+		return -EINVAL;
+	if (p->seg == NC2_SEG_NONE)
+		return 0;
+	/* The checksum begins with the transport's header. */
+	payload = p->len - p->csum_start;
+	payload -= min_t(u32, payload, nc2_transport_bytes(p->seg));
+	return nc2_segments_ok(p->seg, payload, p->mss) ? 0 : -EINVAL;
 }
 
 static int nc2_read_frags(const struct nc2_consumer *c, u32 at, struct nc2_packet *p)
@@ -53,13 +79,15 @@ static int nc2_read_frags(const struct nc2_consumer *c, u32 at, struct nc2_packe
  * nc2_read_packet - read and check a PACKET
  * @c: consumer, at the message
  * @hdr: its header
+ * @limits: of the queue
  * @p: filled; the prefix stays in the ring
  *
  * Context: As @c.
- * Return: 0, -EPROTO if the message breaks the rules.
+ * Return: 0; -EPROTO if the message breaks the rules; -EINVAL if @p is known, and
+ * is to be dropped.
  */
 int nc2_read_packet(const struct nc2_consumer *c, const struct nc2_msg_hdr *hdr,
-		    struct nc2_packet *p)
+		    const struct nc2_limits *limits, struct nc2_packet *p)
 {
 	struct nc2_msg_packet m;
 	u32 rest;
@@ -99,22 +127,21 @@ int nc2_read_packet(const struct nc2_consumer *c, const struct nc2_msg_hdr *hdr,
 	p->csum_offset = m.csum_offset;
 	p->hash_type = NC2_HASH_NONE;
 	ret = nc2_read_frags(c, sizeof(m), p);
-	return ret ? ret : nc2_check_packet(p);
+	return ret ? ret : nc2_check_packet(p, limits->packet);
 }
 
 /**
  * nc2_read_staged - read and check a STAGED or a SLOT
  * @c: consumer, at the message
  * @hdr: its header
- * @staging: bytes of the staging area, 0 if there is none
- * @slots: number of slots, 0 if there are none
+ * @limits: of the queue
  * @p: filled, but for what other kinds have
  *
  * Context: As @c.
- * Return: 0, -EPROTO if the message breaks the rules.
+ * Return: As nc2_read_packet().
  */
 int nc2_read_staged(const struct nc2_consumer *c, const struct nc2_msg_hdr *hdr,
-		    u32 staging, u32 slots, struct nc2_packet *p)
+		    const struct nc2_limits *limits, struct nc2_packet *p)
 {
 	bool slot = hdr->type == NC2_MSG_SLOT;
 	struct nc2_msg_staged m;
@@ -123,9 +150,8 @@ int nc2_read_staged(const struct nc2_consumer *c, const struct nc2_msg_hdr *hdr,
 		return -EPROTO;
 	nc2_consumer_read(c, sizeof(*hdr), (u8 *)&m + sizeof(*hdr),
 			  sizeof(m) - sizeof(*hdr));
-	/* A slot has room for any packet. */
-	if (m.offset >= (slot ? slots : staging) || (!slot && m.len > staging) ||
-	    m.hash_type > NC2_HASH_L4)
+	if (m.offset >= (slot ? limits->slots : limits->staging) ||
+	    m.len > (slot ? limits->slot : limits->staging))
 		return -EPROTO;
 	p->kind = slot ? NC2_KIND_SLOT : NC2_KIND_STAGED;
 	p->len = m.len;
@@ -138,5 +164,48 @@ int nc2_read_staged(const struct nc2_consumer *c, const struct nc2_msg_hdr *hdr,
 	p->prefix = 0;
 	p->hash = m.hash;
 	p->offset = m.offset;
-	return nc2_check_packet(p);
+	return nc2_check_packet(p, limits->packet);
+}
+
+/**
+ * nc2_write_packet - make the message of a packet that is to be a PACKET
+ * @p: packet that nc2_check_packet() takes
+ * @type: NC2_PACKET_*
+ * @m: filled, but for the size, the id and what tells where the bytes are
+ *
+ * Context: Any.
+ */
+void nc2_write_packet(const struct nc2_packet *p, u8 type, struct nc2_msg_packet *m)
+{
+	*m = (struct nc2_msg_packet) {
+		.hdr.type = NC2_MSG_PACKET,
+		.type = type,
+		.flags = p->flags,
+		.segmentation_type = p->seg,
+		.mss = p->mss,
+		.csum_start = p->csum_start,
+		.csum_offset = p->csum_offset,
+	};
+}
+
+/**
+ * nc2_write_staged - make the message of a packet that is to be a STAGED
+ * @p: packet that nc2_check_packet() takes
+ * @m: filled, but for the offset; a SLOT differs in the type only
+ *
+ * Context: Any.
+ */
+void nc2_write_staged(const struct nc2_packet *p, struct nc2_msg_staged *m)
+{
+	*m = (struct nc2_msg_staged) {
+		.hdr = { .type = NC2_MSG_STAGED, .size = sizeof(*m) },
+		.len = p->len,
+		.flags = p->flags,
+		.segmentation_type = p->seg,
+		.mss = p->mss,
+		.csum_start = p->csum_start,
+		.csum_offset = p->csum_offset,
+		.hash_type = p->hash_type,
+		.hash = p->hash,
+	};
 }

@@ -27,6 +27,7 @@
 #include <linux/u64_stats_sync.h>
 #include <linux/workqueue.h>
 
+#include <xen/events.h>
 #include <xen/grant_table.h>
 #include <xen/xenbus.h>
 
@@ -35,13 +36,6 @@
 
 /* Packets under way, a power of two: all that fit into the largest ring. */
 #define NC2_MAX_SENT		4096
-/* PACKETs that may be unanswered in each direction. */
-#define NC2_MAX_UNFINISHED	64
-/*
- * Room that packets leave in a ring, for what must not fail: an answer to each
- * of the other end's packets, and the messages about the connection.
- */
-#define NC2_RESERVE		(NC2_MAX_UNFINISHED * sizeof(struct nc2_msg_finish_packet) + 512)
 /* Pages that a sender uses for contents if the other end maps none. */
 #define NC2_COPY_PAGES		64
 /*
@@ -73,7 +67,7 @@ struct nc2_mem {
  * @area_end: counter of the area after its content (T)
  * @len: bytes, as the stack counts them (T)
  * @unfinished: FINISH_PACKET has to come first (T)
- * @skb: the packet, if it is kept only for its sender's sake, see tx.c (T)
+ * @skb: without pages, kept only for its sender's sake, see nc2_tx_keep() (T)
  */
 struct nc2_sent {
 	u32 end;
@@ -88,7 +82,8 @@ struct nc2_sent {
  * @packets: packets
  * @bytes: their bytes
  * @dropped: for want of memory or room, or as the other end cannot take them
- * @errors: packets whose content the other end got wrong
+ * @errors: packets whose headers do not fit what the other end says of them, or
+ *	that it cannot be asked to take
  * @small: packets in messages
  * @staged: packets in the staging area
  * @copied: packets by grant copy
@@ -119,6 +114,7 @@ struct nc2_stats {
  * @live: connected; transmits, and NAPI is on (CT, A for NAPI)
  * @broken: the other end broke a rule; nothing is done any more (A)
  * @staged: contents go through the staging areas (Q)
+ * @limits: what it can carry (Q)
  * @evtchn: event channel (Q)
  * @irq: interrupt of it, or 0 (Q)
  * @eoi_pending: an interrupt has to be ended (A)
@@ -157,8 +153,9 @@ struct nc2_stats {
  * @peer_max_packets: bound of @unfinished (T)
  * @peer_max_frags: bound of the fragments of a packet (T)
  * @tx_stats: statistics (T)
- * @stall_seen: when last looked, the queue was stopped (T)
- * @stall_mark: and the other end had consumed this (T)
+ * @stall_seen: nc2_tx_stalled() has looked before (T)
+ * @stall_end: counter of @tx that was reached then (T)
+ * @stall_sent: packets that had been sent then (T)
  * @control: control page (Q)
  * @name: of the interrupt (I)
  */
@@ -168,6 +165,7 @@ struct nc2_queue {
 	bool live;
 	bool broken;
 	bool staged;
+	struct nc2_limits limits;
 	evtchn_port_t evtchn;
 	unsigned int irq;
 	atomic_t eoi_pending;
@@ -207,7 +205,8 @@ struct nc2_queue {
 	u32 peer_max_frags;
 	struct nc2_stats tx_stats;
 	bool stall_seen;
-	u32 stall_mark;
+	u32 stall_end;
+	u32 stall_sent;
 
 	struct nc2_mem control;
 	char name[IFNAMSIZ + 8];
@@ -321,6 +320,23 @@ static inline unsigned int nc2_slots(const struct nc2_queue *q)
 	return q->slot_mem.area.size / NC2_SLOT_BYTES;
 }
 
+/**
+ * nc2_resumed - is this another domain than the one that has connected?
+ * @q: queue that is live
+ *
+ * From where a migrated guest goes on until its driver is told, what its rings
+ * contain is of any time, and nobody reads them. Event channels are forgotten
+ * while all processors stand still.
+ *
+ * Context: any.
+ *
+ * Return: true if so; never at a backend.
+ */
+static inline bool nc2_resumed(const struct nc2_queue *q)
+{
+	return !q->nd->backend && irq_from_evtchn(q->evtchn) != q->irq;
+}
+
 /* mem.c */
 int nc2_mem_alloc(struct nc2_mem *mem, unsigned int pages, unsigned int order);
 int nc2_mem_grant(struct nc2_mem *mem, domid_t domid, bool readonly);
@@ -342,11 +358,13 @@ void nc2_start(struct nc2_dev *nd);
 int nc2_poll(struct napi_struct *napi, int budget);
 
 /* tx.c */
+netdev_features_t nc2_features_check(struct sk_buff *skb, struct net_device *dev,
+				     netdev_features_t features);
 netdev_tx_t nc2_start_xmit(struct sk_buff *skb, struct net_device *dev);
 bool nc2_tx_service(struct nc2_queue *q);
-void nc2_tx_finish(struct nc2_queue *q, u32 id);
+int nc2_tx_finish(struct nc2_queue *q, u32 id);
 int nc2_tx_got_slots(struct nc2_queue *q, u64 slots);
-void nc2_tx_let_go(struct nc2_queue *q);
+bool nc2_tx_stalled(struct nc2_queue *q);
 void nc2_tx_drop_all(struct nc2_queue *q);
 void nc2_tx_notify(struct nc2_queue *q);
 void nc2_tx_go_on(struct nc2_queue *q);

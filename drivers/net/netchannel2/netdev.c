@@ -16,7 +16,7 @@
 #define NC2_MAX_MTU		(NC2_MAX_PACKET_BYTES - 1 - ETH_HLEN)
 #define NC2_CSUM_FEATURES	(NETIF_F_IP_CSUM | NETIF_F_IPV6_CSUM)
 #define NC2_SEG_FEATURES	(NETIF_F_TSO | NETIF_F_TSO6 | NETIF_F_GSO_UDP_L4)
-/* The other end has left all of it unread for this long: it does not read. */
+/* A packet that the other end has not read after this long: it does not read. */
 #define NC2_STALL_PERIOD	(5 * HZ)
 
 /**
@@ -170,6 +170,7 @@ static const struct net_device_ops nc2_netdev_ops = {
 	.ndo_stop		= nc2_close,
 	.ndo_start_xmit		= nc2_start_xmit,
 	.ndo_select_queue	= nc2_select_queue,
+	.ndo_features_check	= nc2_features_check,
 	.ndo_fix_features	= nc2_fix_features,
 	.ndo_set_features	= nc2_set_features,
 	.ndo_change_mtu		= nc2_change_mtu,
@@ -211,28 +212,9 @@ static void nc2_stall_work(struct work_struct *work)
 	bool stalled = false;
 	unsigned int i;
 
-	for (i = 0; READ_ONCE(nd->connected) && i < nd->netdev->real_num_tx_queues; i++) {
-		struct netdev_queue *txq = netdev_get_tx_queue(nd->netdev, i);
-		struct nc2_queue *q = &nd->queue[i];
-		u32 mark;
-
-		__netif_tx_lock_bh(txq);
-		/* Stopped, or its senders may sleep, or they did: see below. */
-		if (q->live && !q->broken &&
-		    (netif_xmit_stopped(txq) || q->kept || (nd->stalled && q->stall_seen))) {
-			mark = READ_ONCE(q->tx.peer->cons);
-			/* Seen unchanged twice, a period apart. */
-			if (q->stall_seen && mark == q->stall_mark) {
-				stalled = true;
-				nc2_tx_let_go(q);
-			}
-			q->stall_mark = mark;
-			q->stall_seen = true;
-		} else {
-			q->stall_seen = false;
-		}
-		__netif_tx_unlock_bh(txq);
-	}
+	/* Each is to be looked at. */
+	for (i = 0; READ_ONCE(nd->connected) && i < nd->netdev->real_num_tx_queues; i++)
+		stalled |= nc2_tx_stalled(&nd->queue[i]);
 	if (stalled != nd->stalled) {
 		WRITE_ONCE(nd->stalled, stalled);
 		schedule_work(&nd->state_work);
@@ -280,7 +262,11 @@ struct nc2_dev *nc2_netdev_alloc(struct xenbus_device *xbdev, bool backend,
 	dev->min_mtu = ETH_MIN_MTU;
 	dev->max_mtu = NC2_MAX_MTU;
 	dev->hw_features = NETIF_F_SG | NETIF_F_RXCSUM | NC2_CSUM_FEATURES | NC2_SEG_FEATURES;
-	dev->features = dev->hw_features | NETIF_F_HIGHDMA;
+	/* All is copied, wherever it is; so what GRO has put together can stay so. */
+	dev->features = dev->hw_features | NETIF_F_HIGHDMA | NETIF_F_FRAGLIST;
+	dev->vlan_features = NETIF_F_SG | NETIF_F_HIGHDMA | NETIF_F_FRAGLIST |
+			     NC2_CSUM_FEATURES | NC2_SEG_FEATURES;
+	netif_set_tso_max_segs(dev, NC2_MAX_TCP_SEGS);
 	netif_carrier_off(dev);
 	netif_set_real_num_tx_queues(dev, 1);
 	netif_set_real_num_rx_queues(dev, 1);

@@ -117,6 +117,12 @@ int nc2_queue_attach(struct nc2_queue *q)
 		return -ENOMEM;
 	q->rx = (struct nc2_consumer){ .area = q->rx_mem.area, .own = own, .peer = peer };
 	q->tx = (struct nc2_producer){ .area = q->tx_mem.area, .own = own, .peer = peer };
+	q->limits = (struct nc2_limits){
+		.packet = NC2_MAX_PACKET_BYTES,
+		.staging = q->rx_staging.area.size,
+		.slots = q->nd->backend ? 0 : nc2_slots(q),
+		.slot = NC2_SLOT_BYTES,
+	};
 	bitmap_zero(q->used_slots, NC2_MAX_SLOTS);
 	q->free_slots = q->nd->backend ? BIT_ULL(nc2_slots(q)) - 1 : 0;
 	q->area_prod = 0;

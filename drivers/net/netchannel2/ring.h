@@ -60,13 +60,14 @@ void nc2_producer_arm(struct nc2_producer *p, u32 consumed);
  * nc2_producer_room - is there room for a message, and a PAD before it?
  * @p: producer
  * @len: bytes of the message
+ * @reserve: bytes that are to be left for others
  *
  * Context: As @p.
  * Return: true if there is, by what was last seen: see nc2_producer_refresh().
  */
-static inline bool nc2_producer_room(const struct nc2_producer *p, u32 len)
+static inline bool nc2_producer_room(const struct nc2_producer *p, u32 len, u32 reserve)
 {
-	return p->area.size - (p->prod - p->cons) >= 2 * len;
+	return p->area.size - (p->prod - p->cons) >= 2 * len + reserve;
 }
 
 /**

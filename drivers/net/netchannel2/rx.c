@@ -5,7 +5,16 @@
  * Design: all that is received is copied, once, into memory of this kernel's
  * own, and only then looked at: headers into the linear part, the rest into
  * pieces of large pages. What the message says of checksum and segments is held
- * against the headers (nc2_rx_offload()) before the stack sees the packet.
+ * against the headers (nc2_rx_offload()) before the stack sees the packet, by the
+ * rules that virtio_net_hdr_to_skb() has for the same: a packet that does not
+ * fit them is dropped and counted.
+ *
+ * All packets take the same way into the stack, through GRO, whatever their size
+ * and kind. GRO holds back what it may make larger, so what went past it would
+ * overtake packets of its own flow. And none gets the hash that its message may
+ * have: GRO keeps packets of different hashes apart, and flushes them in any order,
+ * but small packets have none, and a sender's TCP takes another for the same flow
+ * whenever it has lost something.
  *
  * But for packets in slots, of a backend that is trusted: there only the headers
  * are copied, and the stack gets the page itself. It has as many references as it
@@ -25,7 +34,6 @@
 #include <net/ip.h>
 #include <net/tcp.h>
 
-#include <xen/events.h>
 #include <xen/page.h>
 
 #include "nc2.h"
@@ -109,13 +117,19 @@ static struct sk_buff *nc2_rx_alloc(struct nc2_queue *q, u32 len)
 	return skb;
 }
 
+/* The compound page that a slot is. */
+static struct page *nc2_rx_slot_page(const struct nc2_queue *q, unsigned int slot)
+{
+	return q->slot_mem.pages[slot * (q->limits.slot / NC2_PAGE_SIZE)];
+}
+
 /* The slot is this end's from now on; false if it was before. */
 static bool nc2_rx_take_slot(struct nc2_queue *q, unsigned int slot)
 {
 	if (test_bit(slot, q->used_slots))
 		return false;
 	/* Until the packet has its own. */
-	get_page(q->slot_mem.pages[slot * NC2_SLOT_PAGES]);
+	get_page(nc2_rx_slot_page(q, slot));
 	/* Pairs with smp_rmb() in nc2_tx_free_slots(). */
 	smp_mb__before_atomic();
 	set_bit(slot, q->used_slots);
@@ -124,7 +138,7 @@ static bool nc2_rx_take_slot(struct nc2_queue *q, unsigned int slot)
 
 static void nc2_rx_put_slot(struct nc2_queue *q, unsigned int slot)
 {
-	put_page(q->slot_mem.pages[slot * NC2_SLOT_PAGES]);
+	put_page(nc2_rx_slot_page(q, slot));
 }
 
 /*
@@ -143,7 +157,7 @@ static void nc2_rx_dirty(struct page *page, u32 len)
 /* The packet in a slot: headers are copied, the rest stays where it is. */
 static struct sk_buff *nc2_rx_slot(struct nc2_queue *q, const struct nc2_packet *p)
 {
-	struct page *page = q->slot_mem.pages[p->offset * NC2_SLOT_PAGES];
+	struct page *page = nc2_rx_slot_page(q, p->offset);
 	u32 head = min_t(u32, p->len, NC2_HEADER_BYTES);
 	struct sk_buff *skb = nc2_rx_alloc_head(q, head);
 
@@ -155,7 +169,7 @@ static struct sk_buff *nc2_rx_slot(struct nc2_queue *q, const struct nc2_packet 
 	if (p->len > head) {
 		nc2_rx_dirty(page, p->len);
 		get_page(page);
-		skb_add_rx_frag(skb, 0, page, head, p->len - head, NC2_SLOT_BYTES);
+		skb_add_rx_frag(skb, 0, page, head, p->len - head, q->limits.slot);
 		/* Who needs it not to change makes a copy. */
 		skb_shinfo(skb)->flags |= SKBFL_SHARED_FRAG;
 	}
@@ -250,12 +264,14 @@ static int nc2_rx_copy(struct nc2_queue *q, const struct nc2_packet *p,
 	return 0;
 }
 
-/* Segments: are the headers those of the type, and is there payload? */
+/* Segments: are the headers those of the type, and are there not too many? */
 static bool nc2_rx_segments(struct sk_buff *skb, const struct nc2_packet *p)
 {
 	bool v4 = p->seg == NC2_SEG_TCPV4 || p->seg == NC2_SEG_UDPV4;
 	bool tcp = p->seg == NC2_SEG_TCPV4 || p->seg == NC2_SEG_TCPV6;
+	u32 mss = tcp ? max_t(u32, p->mss, TCP_MIN_GSO_SIZE) : p->mss;
 	u32 headers = skb_transport_offset(skb);
+	unsigned int type;
 
 	if (skb->protocol != (v4 ? htons(ETH_P_IP) : htons(ETH_P_IPV6)))
 		return false;
@@ -268,21 +284,26 @@ static bool nc2_rx_segments(struct sk_buff *skb, const struct nc2_packet *p)
 		    tcp_hdrlen(skb) < sizeof(struct tcphdr))
 			return false;
 		headers += tcp_hdrlen(skb);
-		skb_shinfo(skb)->gso_type = v4 ? SKB_GSO_TCPV4 : SKB_GSO_TCPV6;
+		type = v4 ? SKB_GSO_TCPV4 : SKB_GSO_TCPV6;
 	} else {
 		headers += sizeof(struct udphdr);
-		skb_shinfo(skb)->gso_type = SKB_GSO_UDP_L4;
+		type = SKB_GSO_UDP_L4;
 	}
-	if (skb->len <= headers || !pskb_may_pull(skb, headers))
+	/* By the headers that are there: the message may have said anything. */
+	if (!pskb_may_pull(skb, headers) ||
+	    !nc2_segments_ok(p->seg, skb->len - headers, p->mss))
 		return false;
+	/* What is a segment's size, or less, is an ordinary packet. */
+	if (skb->len - headers <= mss)
+		return true;
 	/* The rest of what can be wrong is found by who cuts it up. */
-	skb_shinfo(skb)->gso_type |= SKB_GSO_DODGY;
-	skb_shinfo(skb)->gso_size = p->mss;
-	skb_shinfo(skb)->gso_segs = DIV_ROUND_UP(skb->len - headers, p->mss);
+	skb_shinfo(skb)->gso_type = type | SKB_GSO_DODGY;
+	skb_shinfo(skb)->gso_size = mss;
+	skb_shinfo(skb)->gso_segs = DIV_ROUND_UP(skb->len - headers, mss);
 	return true;
 }
 
-/* What the other end says of checksum, segments and flow, if it is possible. */
+/* What the other end says of checksum and segments, if it is possible. */
 static bool nc2_rx_offload(struct sk_buff *skb, const struct nc2_packet *p)
 {
 	/* Implied by segments, see nc2_check_packet(). */
@@ -296,18 +317,88 @@ static bool nc2_rx_offload(struct sk_buff *skb, const struct nc2_packet *p)
 	} else if (p->flags & NC2_PACKET_DATA_VALIDATED) {
 		skb->ip_summed = CHECKSUM_UNNECESSARY;
 	}
-	if (p->hash_type != NC2_HASH_NONE)
-		skb_set_hash(skb, p->hash, p->hash_type == NC2_HASH_L4 ?
-					   PKT_HASH_TYPE_L4 : PKT_HASH_TYPE_L3);
 	return true;
 }
 
-/* Receive a packet: 0, or -EPROTO if the connection has to end. */
-static int nc2_rx_packet(struct nc2_queue *q, const struct nc2_packet *p)
+/* The packet with all its bytes, NULL if there is no memory; *err: as nc2_rx_copy(). */
+static struct sk_buff *nc2_rx_fetch(struct nc2_queue *q, const struct nc2_packet *p,
+				    int *err)
 {
-	struct net_device *dev = q->nd->netdev;
+	struct sk_buff *skb;
+
+	if (p->kind == NC2_KIND_SLOT)
+		return nc2_rx_slot(q, p);
+	skb = nc2_rx_alloc(q, p->len);
+	if (!skb)
+		return NULL;
+	switch (p->kind) {
+	case NC2_KIND_SMALL:
+		nc2_consumer_read(&q->rx, p->prefix_at, skb->data, p->len);
+		break;
+	case NC2_KIND_STAGED:
+		nc2_rx_staged(q, p, skb);
+		break;
+	default:
+		*err = nc2_rx_copy(q, p, skb);
+		break;
+	}
+	return skb;
+}
+
+/*
+ * Make it a packet as the stack wants to see it; NULL, and it is freed, if it is not
+ * what the message says.
+ */
+static struct sk_buff *nc2_rx_parse(struct nc2_queue *q, const struct nc2_packet *p,
+				    struct sk_buff *skb)
+{
+	skb->protocol = eth_type_trans(skb, q->nd->netdev);
+	skb_reset_network_header(skb);
+	/* A tag is put beside the packet, so that the IP header comes first. */
+	if (eth_type_vlan(skb->protocol)) {
+		skb = skb_vlan_untag(skb);
+		if (!skb)
+			return NULL;
+	}
+	if (!nc2_rx_offload(skb, p)) {
+		dev_kfree_skb_any(skb);
+		return NULL;
+	}
+	skb_record_rx_queue(skb, q->id);
+	return skb;
+}
+
+static void nc2_rx_count(struct nc2_queue *q, const struct nc2_packet *p)
+{
+	struct nc2_stats *stats = &q->rx_stats;
+
+	u64_stats_update_begin(&stats->syncp);
+	stats->packets++;
+	stats->bytes += p->len;
+	stats->small += p->kind == NC2_KIND_SMALL;
+	stats->staged += p->kind == NC2_KIND_STAGED;
+	stats->copied += p->kind == NC2_KIND_COPY;
+	stats->slots += p->kind == NC2_KIND_SLOT;
+	u64_stats_update_end(&stats->syncp);
+}
+
+static void nc2_rx_lost(struct nc2_queue *q, bool error)
+{
+	struct nc2_stats *stats = &q->rx_stats;
+
+	u64_stats_update_begin(&stats->syncp);
+	stats->errors += error;
+	stats->dropped += !error;
+	u64_stats_update_end(&stats->syncp);
+}
+
+/*
+ * Receive a packet, or drop it if it is said to be good for nothing else: 0, or
+ * -EPROTO if the connection has to end.
+ */
+static int nc2_rx_packet(struct nc2_queue *q, const struct nc2_packet *p, bool drop)
+{
 	struct sk_buff *skb = NULL;
-	bool wrong = false;
 	int ret = 0;
 
 	q->unpublished += p->len;
@@ -315,24 +406,8 @@ static int nc2_rx_packet(struct nc2_queue *q, const struct nc2_packet *p)
 		nc2_rate_take(&q->nd->rate, p->len);
 	if (p->kind == NC2_KIND_SLOT && !nc2_rx_take_slot(q, p->offset))
 		return -EPROTO;
-	if (netif_running(dev))
-		skb = p->kind == NC2_KIND_SLOT ? nc2_rx_slot(q, p) : nc2_rx_alloc(q, p->len);
-	if (skb) {
-		switch (p->kind) {
-		case NC2_KIND_SLOT:
-			break;
-		case NC2_KIND_SMALL:
-			nc2_consumer_read(&q->rx, p->prefix_at, skb->data, p->len);
-			break;
-		case NC2_KIND_STAGED:
-			nc2_rx_staged(q, p, skb);
-			break;
-		case NC2_KIND_COPY:
-			ret = nc2_rx_copy(q, p, skb);
-			wrong = ret;
-			break;
-		}
-	}
+	if (!drop && netif_running(q->nd->netdev))
+		skb = nc2_rx_fetch(q, p, &ret);
 	if (p->kind == NC2_KIND_SLOT)
 		nc2_rx_put_slot(q, p->offset);
 	if (p->kind == NC2_KIND_COPY) {
@@ -341,37 +416,24 @@ static int nc2_rx_packet(struct nc2_queue *q, const struct nc2_packet *p)
 		else
 			q->finished[q->nr_finished++] = p->id;
 	}
-	u64_stats_update_begin(&q->rx_stats.syncp);
-	if (skb && !wrong) {
-		skb->protocol = eth_type_trans(skb, dev);
-		skb_reset_network_header(skb);
-		wrong = !nc2_rx_offload(skb, p);
-	}
 	if (!skb) {
-		q->rx_stats.dropped++;
-	} else if (wrong) {
-		q->rx_stats.errors++;
-	} else {
-		q->rx_stats.packets++;
-		q->rx_stats.bytes += p->len;
-		q->rx_stats.small += p->kind == NC2_KIND_SMALL;
-		q->rx_stats.staged += p->kind == NC2_KIND_STAGED;
-		q->rx_stats.copied += p->kind == NC2_KIND_COPY;
-		q->rx_stats.slots += p->kind == NC2_KIND_SLOT;
-	}
-	u64_stats_update_end(&q->rx_stats.syncp);
-	if (skb && wrong) {
-		dev_kfree_skb_any(skb);
-	} else if (skb) {
-		skb_record_rx_queue(skb, q->id);
-		/* GRO makes large packets of what are neither small nor large ones. */
-		if (skb_is_gso(skb) || p->kind == NC2_KIND_SMALL)
-			netif_receive_skb(skb);
-		else
-			napi_gro_receive(&q->napi, skb);
+		nc2_rx_lost(q, drop);
+		return ret;
 	}
 	/* A page that cannot be copied harms the packet, not the connection. */
-	return ret == -EPROTO ? ret : 0;
+	if (ret) {
+		dev_kfree_skb_any(skb);
+		nc2_rx_lost(q, true);
+		return ret == -EPROTO ? ret : 0;
+	}
+	skb = nc2_rx_parse(q, p, skb);
+	if (!skb) {
+		nc2_rx_lost(q, true);
+		return 0;
+	}
+	nc2_rx_count(q, p);
+	napi_gro_receive(&q->napi, skb);
+	return 0;
 }
 
 /* Messages of 8 bytes: the only one after the header. */
@@ -416,8 +478,7 @@ static int nc2_rx_set(struct nc2_queue *q, const struct nc2_msg_hdr *hdr)
 		nc2_rx_set_max(q, &q->peer_max_frags, value);
 		return 0;
 	case NC2_MSG_FINISH_PACKET:
-		nc2_tx_finish(q, value);
-		return 0;
+		return nc2_tx_finish(q, value);
 	}
 	if (q->id)
 		return -EPROTO;
@@ -432,7 +493,8 @@ static int nc2_rx_set(struct nc2_queue *q, const struct nc2_msg_hdr *hdr)
 		    ((value ^ READ_ONCE(nd->peer_features)) & NC2_FEATURE_STAGING))
 			return -EPROTO;
 		WRITE_ONCE(nd->peer_features, value);
-		WRITE_ONCE(nd->peer_ready, true);
+		/* Pairs with smp_load_acquire() in nc2_start_xmit(). */
+		smp_store_release(&nd->peer_ready, true);
 	}
 	schedule_work(&nd->state_work);
 	return 0;
@@ -474,12 +536,11 @@ static int nc2_rx_message(struct nc2_queue *q, const struct nc2_msg_hdr *hdr)
 	switch (hdr->type) {
 	case NC2_MSG_STAGED:
 	case NC2_MSG_SLOT:
-		ret = nc2_read_staged(&q->rx, hdr, q->rx_staging.area.size,
-				      q->nd->backend ? 0 : nc2_slots(q), &p);
-		return ret ? ret : nc2_rx_packet(q, &p);
+		ret = nc2_read_staged(&q->rx, hdr, &q->limits, &p);
+		return ret == -EPROTO ? ret : nc2_rx_packet(q, &p, ret);
 	case NC2_MSG_PACKET:
-		ret = nc2_read_packet(&q->rx, hdr, &p);
-		return ret ? ret : nc2_rx_packet(q, &p);
+		ret = nc2_read_packet(&q->rx, hdr, &q->limits, &p);
+		return ret == -EPROTO ? ret : nc2_rx_packet(q, &p, ret);
 	case NC2_MSG_SET_MAX_PACKETS:
 	case NC2_MSG_SET_MAX_FRAGMENTS:
 	case NC2_MSG_SET_OFFLOAD:
@@ -498,7 +559,7 @@ static int nc2_rx_message(struct nc2_queue *q, const struct nc2_msg_hdr *hdr)
 
 static void nc2_rx_publish(struct nc2_queue *q)
 {
-	if (!nc2_consumer_publish(&q->rx))
+	if (READ_ONCE(q->broken) || !nc2_consumer_publish(&q->rx))
 		return;
 	notify_remote_via_irq(q->irq);
 	q->rx_stats.events++;
@@ -544,7 +605,9 @@ static int nc2_rx(struct nc2_queue *q, int budget, bool *limited)
 	int work, ret;
 
 	q->unpublished = 0;
-	for (work = 0; work < budget; work++) {
+	*limited = false;
+	/* Transmission may find out that the other end breaks rules, too. */
+	for (work = 0; work < budget && !READ_ONCE(q->broken); work++) {
 		*limited = nc2_rx_limited(q);
 		if (*limited)
 			break;
@@ -583,7 +646,7 @@ static int nc2_rx_all(struct nc2_queue *q, int budget)
 		work += ret;
 		if (q->nr_finished)
 			nc2_tx_service(q);
-		if (work == budget || limited)
+		if (work == budget || limited || READ_ONCE(q->broken))
 			return work;
 		usecs = READ_ONCE(q->nd->rx_usecs);
 		if (usecs && work) {
@@ -594,16 +657,6 @@ static int nc2_rx_all(struct nc2_queue *q, int budget)
 		ret = nc2_consumer_arm(&q->rx);
 	} while (ret > 0);
 	return ret ? ret : work;
-}
-
-/*
- * Is this another domain than the one that has connected? From where a migrated
- * guest goes on until its driver is told, what its rings contain is of any time.
- * Event channels are forgotten while all processors stand still.
- */
-static bool nc2_rx_resumed(const struct nc2_queue *q)
-{
-	return !q->nd->backend && irq_from_evtchn(q->evtchn) != q->irq;
 }
 
 /**
@@ -621,7 +674,7 @@ int nc2_poll(struct napi_struct *napi, int budget)
 	bool sent = false, listen;
 	int work = 0;
 
-	if (!READ_ONCE(q->broken) && !nc2_rx_resumed(q)) {
+	if (!READ_ONCE(q->broken) && !nc2_resumed(q)) {
 		sent = nc2_tx_service(q);
 		if (!budget)
 			return 0;

@@ -5,9 +5,15 @@
  * Design: a packet is copied into the ring, if it is small, or into the staging
  * area, and then it is the stack's again: nothing waits for the other end. But
  * when many are under way the sender's socket has to notice, else it goes on and
- * the receiver's gets more in one go than it can hold. So from then on the skb,
- * of no more use, is kept until its message was consumed, for which there is an
- * event then.
+ * the receiver's gets more in one go than it can hold. So from then on the skb
+ * of a socket, without its pages, is kept until its message was consumed, for
+ * which there is an event then. What was forwarded has no socket, and its pages
+ * may be another guest's: it is never kept (nc2_tx_keep()).
+ *
+ * Whatever the stack hands in is described by struct nc2_packet and checked as
+ * the receiver will do it, before anything is written; what the receiver would
+ * not take is cut into segments by the stack, if that helps
+ * (nc2_features_check()), and is dropped and counted else.
  *
  * What is in use of ring and area is known from struct nc2_sent, one for each
  * packet, which are freed in order when the other end's cons has passed their
@@ -22,6 +28,7 @@
  */
 #include <linux/if_vlan.h>
 #include <linux/netdevice.h>
+#include <net/sock.h>
 
 #include <xen/events.h>
 
@@ -34,6 +41,8 @@
 /* So many are under way before an skb is kept. */
 #define NC2_KEEP_PACKETS	16
 #define NC2_TX_MAX_MSG		(sizeof(struct nc2_msg_packet) + NC2_SMALL_BYTES)
+/* A kind of segments that there is no message for. */
+#define NC2_TX_SEG_UNKNOWN	0xff
 
 static struct netdev_queue *nc2_txq(struct nc2_queue *q)
 {
@@ -48,7 +57,7 @@ static struct netdev_queue *nc2_txq(struct nc2_queue *q)
  */
 void nc2_tx_notify(struct nc2_queue *q)
 {
-	if (!nc2_producer_publish(&q->tx))
+	if (READ_ONCE(q->broken) || !nc2_producer_publish(&q->tx))
 		return;
 	notify_remote_via_irq(q->irq);
 	q->tx_stats.events++;
@@ -63,9 +72,9 @@ static bool nc2_tx_staged(const struct nc2_queue *q)
 /* Is there room for any packet, and for what must not fail afterwards? */
 static bool nc2_tx_room(const struct nc2_queue *q)
 {
-	return nc2_producer_room(&q->tx, NC2_TX_MAX_MSG + NC2_RESERVE / 2) &&
+	return nc2_producer_room(&q->tx, NC2_TX_MAX_MSG, NC2_RESERVE) &&
 	       q->tx_staging.area.size - (q->area_prod - q->area_cons) >=
-			NC2_MAX_PACKET_BYTES + NC2_STAGING_ALIGN &&
+			q->limits.packet + NC2_STAGING_ALIGN &&
 	       q->sent_prod - q->sent_cons < NC2_MAX_SENT &&
 	       (nc2_tx_staged(q) || q->unfinished < q->peer_max_packets);
 }
@@ -138,9 +147,13 @@ void nc2_tx_go_on(struct nc2_queue *q)
 		netif_tx_wake_queue(nc2_txq(q));
 }
 
-/* Copy a packet to an area. */
-static void nc2_tx_write(const struct nc2_area *area, u32 pos, const struct sk_buff *skb)
+/*
+ * Copy a packet to an area; returns where it ends. It may be a list of packets,
+ * as GRO leaves it: so this calls itself, as skb_copy_bits() does.
+ */
+static u32 nc2_tx_write(const struct nc2_area *area, u32 pos, const struct sk_buff *skb)
 {
+	const struct sk_buff *next;
 	unsigned int i;
 
 	nc2_area_write(area, pos, skb->data, skb_headlen(skb));
@@ -159,6 +172,9 @@ static void nc2_tx_write(const struct nc2_area *area, u32 pos, const struct sk_b
 			pos += len;
 		}
 	}
+	skb_walk_frags(skb, next)
+		pos = nc2_tx_write(area, pos, next);
+	return pos;
 }
 
 /* Copy a packet to the staging area; returns where it begins. */
@@ -166,8 +182,7 @@ static u32 nc2_tx_stage(struct nc2_queue *q, const struct sk_buff *skb)
 {
 	u32 start = ALIGN(q->area_prod, NC2_STAGING_ALIGN);
 
-	nc2_tx_write(&q->tx_staging.area, start, skb);
-	q->area_prod = start + skb->len;
+	q->area_prod = nc2_tx_write(&q->tx_staging.area, start, skb);
 	return start;
 }
 
@@ -176,8 +191,8 @@ static u32 nc2_tx_fill_slot(struct nc2_queue *q, const struct sk_buff *skb)
 {
 	unsigned int slot = __ffs64(q->free_slots);
 	const struct nc2_area area = {
-		.page = q->slot_mem.area.page + slot * NC2_SLOT_PAGES,
-		.size = NC2_SLOT_BYTES,
+		.page = q->slot_mem.area.page + slot * (q->limits.slot / NC2_PAGE_SIZE),
+		.size = q->limits.slot,
 	};
 
 	nc2_tx_write(&area, 0, skb);
@@ -191,11 +206,17 @@ static u8 nc2_tx_seg(const struct sk_buff *skb)
 
 	if (!skb_is_gso(skb))
 		return NC2_SEG_NONE;
-	if (type & SKB_GSO_TCPV4)
+	/* The headers have been checked by then, and IP's ID may be any. */
+	switch (type & ~(SKB_GSO_DODGY | SKB_GSO_TCP_FIXEDID)) {
+	case SKB_GSO_TCPV4:
 		return NC2_SEG_TCPV4;
-	if (type & SKB_GSO_TCPV6)
+	case SKB_GSO_TCPV6:
 		return NC2_SEG_TCPV6;
-	return vlan_get_protocol(skb) == htons(ETH_P_IP) ? NC2_SEG_UDPV4 : NC2_SEG_UDPV6;
+	case SKB_GSO_UDP_L4:
+		return vlan_get_protocol(skb) == htons(ETH_P_IP) ? NC2_SEG_UDPV4 :
+								   NC2_SEG_UDPV6;
+	}
+	return NC2_TX_SEG_UNKNOWN;
 }
 
 static u8 nc2_tx_flags(const struct sk_buff *skb)
@@ -209,24 +230,31 @@ static u8 nc2_tx_flags(const struct sk_buff *skb)
 	return 0;
 }
 
-static void nc2_tx_put_staged(struct nc2_queue *q, const struct sk_buff *skb)
+/* Describe a packet as the other end is going to see it; nothing is checked. */
+static void nc2_tx_describe(const struct sk_buff *skb, struct nc2_packet *p)
 {
-	struct nc2_msg_staged m = {
-		.hdr = { .type = NC2_MSG_STAGED, .size = sizeof(m) },
-		.len = skb->len,
-		.flags = nc2_tx_flags(skb),
-		.segmentation_type = nc2_tx_seg(skb),
-		.mss = skb_shinfo(skb)->gso_size,
-	};
+	p->len = skb->len;
+	p->flags = nc2_tx_flags(skb);
+	p->seg = nc2_tx_seg(skb);
+	p->mss = skb_shinfo(skb)->gso_size;
+	p->csum_start = 0;
+	p->csum_offset = 0;
+	if (skb->ip_summed == CHECKSUM_PARTIAL) {
+		p->csum_start = max(skb_checksum_start_offset(skb), 0);
+		p->csum_offset = skb->csum_offset;
+	}
+	p->hash_type = NC2_HASH_NONE;
+	p->hash = skb->hash;
+	if (skb->hash)
+		p->hash_type = skb->l4_hash ? NC2_HASH_L4 : NC2_HASH_L3;
+}
 
-	if (m.flags & NC2_PACKET_CSUM_BLANK) {
-		m.csum_start = skb_checksum_start_offset(skb);
-		m.csum_offset = skb->csum_offset;
-	}
-	if (skb->hash) {
-		m.hash_type = skb->l4_hash ? NC2_HASH_L4 : NC2_HASH_L3;
-		m.hash = skb->hash;
-	}
+static void nc2_tx_put_staged(struct nc2_queue *q, const struct sk_buff *skb,
+			      const struct nc2_packet *p)
+{
+	struct nc2_msg_staged m;
+
+	nc2_write_staged(p, &m);
 	if (q->free_slots && skb->len > READ_ONCE(q->nd->tx_copybreak)) {
 		m.hdr.type = NC2_MSG_SLOT;
 		m.offset = nc2_tx_fill_slot(q, skb);
@@ -238,30 +266,15 @@ static void nc2_tx_put_staged(struct nc2_queue *q, const struct sk_buff *skb)
 	nc2_producer_put(&q->tx, &m, sizeof(m), NULL, 0);
 }
 
-static struct nc2_msg_packet nc2_tx_packet(const struct sk_buff *skb)
+static void nc2_tx_put_small(struct nc2_queue *q, const struct sk_buff *skb,
+			     const struct nc2_packet *p)
 {
-	struct nc2_msg_packet m = {
-		.hdr.type = NC2_MSG_PACKET,
-		.flags = nc2_tx_flags(skb),
-		.segmentation_type = nc2_tx_seg(skb),
-		.mss = skb_shinfo(skb)->gso_size,
-	};
-
-	if (m.flags & NC2_PACKET_CSUM_BLANK) {
-		m.csum_start = skb_checksum_start_offset(skb);
-		m.csum_offset = skb->csum_offset;
-	}
-	return m;
-}
-
-static void nc2_tx_put_small(struct nc2_queue *q, const struct sk_buff *skb)
-{
-	struct nc2_msg_packet m = nc2_tx_packet(skb);
+	struct nc2_msg_packet m;
 	u8 data[NC2_SMALL_BYTES];
 	const void *from = skb->data;
 
+	nc2_write_packet(p, NC2_PACKET_SMALL, &m);
 	m.hdr.size = round_up(sizeof(m) + skb->len, 8);
-	m.type = NC2_PACKET_SMALL;
 	m.prefix_size = skb->len;
 	if (skb_is_nonlinear(skb)) {
 		skb_copy_bits(skb, 0, data, skb->len);
@@ -271,14 +284,16 @@ static void nc2_tx_put_small(struct nc2_queue *q, const struct sk_buff *skb)
 	q->tx_stats.small++;
 }
 
-static void nc2_tx_put_copy(struct nc2_queue *q, const struct sk_buff *skb)
+static void nc2_tx_put_copy(struct nc2_queue *q, const struct sk_buff *skb,
+			    const struct nc2_packet *p)
 {
 	const struct nc2_mem *mem = &q->tx_staging;
 	struct nc2_fragment frag[NC2_MAX_FRAGS];
-	struct nc2_msg_packet m = nc2_tx_packet(skb);
+	struct nc2_msg_packet m;
 	u32 pos, left = skb->len;
 	unsigned int n = 0;
 
+	nc2_write_packet(p, NC2_PACKET_RECEIVER_COPY, &m);
 	pos = nc2_tx_stage(q, skb);
 	while (left) {
 		u32 off = pos % PAGE_SIZE;
@@ -291,7 +306,6 @@ static void nc2_tx_put_copy(struct nc2_queue *q, const struct sk_buff *skb)
 		n++;
 	}
 	m.hdr.size = round_up(sizeof(m) + n * sizeof(frag[0]), 8);
-	m.type = NC2_PACKET_RECEIVER_COPY;
 	m.id = q->sent_prod % NC2_MAX_SENT;
 	nc2_producer_put(&q->tx, &m, sizeof(m), frag, n * sizeof(frag[0]));
 	q->sent[m.id].unfinished = true;
@@ -299,21 +313,28 @@ static void nc2_tx_put_copy(struct nc2_queue *q, const struct sk_buff *skb)
 	q->tx_stats.copied++;
 }
 
-/* Make the packet one that the other end takes, or say that it is not. */
-static bool nc2_tx_prepare(struct nc2_queue *q, struct sk_buff *skb)
+/*
+ * Make the packet one that the other end takes, and describe it; or say that it is
+ * not one.
+ */
+static bool nc2_tx_prepare(struct nc2_queue *q, struct sk_buff *skb, struct nc2_packet *p)
 {
 	const struct nc2_dev *nd = q->nd;
 	u32 features = READ_ONCE(nd->peer_features);
 
-	if (skb->len < ETH_HLEN || skb->len > NC2_MAX_PACKET_BYTES)
+	nc2_tx_describe(skb, p);
+	if (nc2_check_packet(p, q->limits.packet))
 		return false;
 	if (skb->len > NC2_SMALL_BYTES && !nc2_tx_staged(q) &&
 	    DIV_ROUND_UP(skb->len, PAGE_SIZE) + 1 > q->peer_max_frags)
 		return false;
-	switch (nc2_tx_seg(skb)) {
+	switch (p->seg) {
 	case NC2_SEG_NONE:
-		if (skb->ip_summed == CHECKSUM_PARTIAL && !READ_ONCE(nd->peer_csum))
-			return !skb_checksum_help(skb);
+		if (skb->ip_summed == CHECKSUM_PARTIAL && !READ_ONCE(nd->peer_csum)) {
+			if (skb_checksum_help(skb))
+				return false;
+			nc2_tx_describe(skb, p);
+		}
 		return true;
 	case NC2_SEG_TCPV4:
 		return READ_ONCE(nd->peer_tso);
@@ -330,22 +351,68 @@ static void nc2_tx_free_slots(struct nc2_queue *q)
 	struct nc2_msg_free_slots m = {
 		.hdr = { .type = NC2_MSG_FREE_SLOTS, .size = sizeof(m) },
 	};
-	unsigned int slot;
+	unsigned int pages = q->limits.slot / NC2_PAGE_SIZE, slot;
 
 	if (bitmap_empty(q->used_slots, NC2_MAX_SLOTS) ||
-	    !nc2_producer_room(&q->tx, sizeof(m) + NC2_RESERVE / 2))
+	    !nc2_producer_room(&q->tx, sizeof(m), NC2_RESERVE))
 		return;
 	for_each_set_bit(slot, q->used_slots, NC2_MAX_SLOTS) {
 		/* The packet's reference is there. Pairs with the one in nc2_rx_take_slot(). */
 		smp_rmb();
 		/* Who had it has read it before, and it is told by a release. */
-		if (page_ref_count(q->slot_mem.pages[slot * NC2_SLOT_PAGES]) != NC2_SLOT_PAGES)
+		if (page_ref_count(q->slot_mem.pages[slot * pages]) != pages)
 			continue;
 		clear_bit(slot, q->used_slots);
 		m.slots |= BIT_ULL(slot);
 	}
 	if (m.slots)
 		nc2_producer_put(&q->tx, &m, sizeof(m), NULL, 0);
+}
+
+/*
+ * Keep the skb until its message was consumed, so that its socket notices how much
+ * is under way; or free it. Its content was copied, so pages go back at once: they
+ * may be of a user who waits for them, or of another guest.
+ */
+static void nc2_tx_keep(struct nc2_queue *q, struct nc2_sent *sent, struct sk_buff *skb)
+{
+	/* TCP has its window, and segments are TCP's mostly. */
+	if (q->sent_prod - q->sent_cons <= NC2_KEEP_PACKETS || skb_is_gso(skb) ||
+	    !skb->sk || skb_zcopy(skb) || skb_shared(skb) ||
+	    (skb_is_nonlinear(skb) && pskb_trim(skb, 0))) {
+		dev_consume_skb_any(skb);
+		return;
+	}
+	sent->skb = skb;
+	q->kept++;
+}
+
+/**
+ * nc2_features_check - what can be left to the other end for a packet
+ * @skb: packet
+ * @dev: network device
+ * @features: of the device, for this packet
+ *
+ * Context: any.
+ *
+ * Return: @features, without segmentation if the other end would not take the
+ * packet as a whole; the stack cuts it up then.
+ */
+netdev_features_t nc2_features_check(struct sk_buff *skb, struct net_device *dev,
+				     netdev_features_t features)
+{
+	const struct nc2_dev *nd = netdev_priv(dev);
+	struct nc2_packet p;
+
+	if (skb_is_gso(skb)) {
+		nc2_tx_describe(skb, &p);
+		/* The tag is not in the packet yet. */
+		if (skb_vlan_tag_present(skb))
+			p.len += VLAN_HLEN;
+		if (nc2_check_packet(&p, nd->queue[0].limits.packet))
+			features &= ~NETIF_F_GSO_MASK;
+	}
+	return vlan_features_check(skb, features);
 }
 
 /**
@@ -365,13 +432,15 @@ netdev_tx_t nc2_start_xmit(struct sk_buff *skb, struct net_device *dev)
 	struct netdev_queue *txq = nc2_txq(q);
 	struct nc2_sent *sent;
 	u32 len = skb->len;
+	struct nc2_packet p;
 	bool notify;
 
-	if (!q->live || READ_ONCE(q->broken) || !READ_ONCE(nd->peer_ready) ||
-	    !nc2_tx_prepare(q, skb)) {
+	/* Acquire: with what the other end has said. Pairs with nc2_rx_set(). */
+	if (!q->live || READ_ONCE(q->broken) || !smp_load_acquire(&nd->peer_ready) ||
+	    nc2_resumed(q) || !nc2_tx_prepare(q, skb, &p)) {
 		q->tx_stats.dropped++;
 		/* What was sent with "more to come" must not wait for this one. */
-		if (q->live)
+		if (q->live && !nc2_resumed(q))
 			nc2_tx_notify(q);
 		dev_kfree_skb_any(skb);
 		return NETDEV_TX_OK;
@@ -387,11 +456,11 @@ netdev_tx_t nc2_start_xmit(struct sk_buff *skb, struct net_device *dev)
 	skb_tx_timestamp(skb);
 	u64_stats_update_begin(&q->tx_stats.syncp);
 	if (len <= NC2_SMALL_BYTES)
-		nc2_tx_put_small(q, skb);
+		nc2_tx_put_small(q, skb, &p);
 	else if (nc2_tx_staged(q))
-		nc2_tx_put_staged(q, skb);
+		nc2_tx_put_staged(q, skb, &p);
 	else
-		nc2_tx_put_copy(q, skb);
+		nc2_tx_put_copy(q, skb, &p);
 	q->tx_stats.packets++;
 	q->tx_stats.bytes += len;
 	u64_stats_update_end(&q->tx_stats.syncp);
@@ -399,13 +468,7 @@ netdev_tx_t nc2_start_xmit(struct sk_buff *skb, struct net_device *dev)
 	sent->area_end = q->area_prod;
 	sent->len = len;
 	q->sent_prod++;
-	/* TCP has its window. */
-	if (q->sent_prod - q->sent_cons > NC2_KEEP_PACKETS && !skb_is_gso(skb)) {
-		sent->skb = skb;
-		q->kept++;
-	} else {
-		dev_consume_skb_any(skb);
-	}
+	nc2_tx_keep(q, sent, skb);
 	nc2_tx_free_slots(q);
 
 	notify = __netdev_tx_sent_queue(txq, len, netdev_xmit_more());
@@ -436,7 +499,7 @@ static void nc2_tx_tell(struct nc2_queue *q)
 	netdev_features_t have;
 
 	if (!READ_ONCE(nd->tell) ||
-	    !nc2_producer_room(&q->tx, sizeof(offload) + sizeof(features)))
+	    !nc2_producer_room(&q->tx, sizeof(offload) + sizeof(features), NC2_ANSWER_BYTES))
 		return;
 	WRITE_ONCE(nd->tell, false);
 	/* Look at what is told only now. Pairs with smp_mb() in nc2_netdev_tell(). */
@@ -463,7 +526,8 @@ static void nc2_tx_tell_map(struct nc2_queue *q)
 		.hdr = { .type = NC2_MSG_SET_HASH_MAP, .size = sizeof(m) },
 	};
 
-	if (!READ_ONCE(nd->tell_map) || !nc2_producer_room(&q->tx, sizeof(m)))
+	if (!READ_ONCE(nd->tell_map) ||
+	    !nc2_producer_room(&q->tx, sizeof(m), NC2_ANSWER_BYTES))
 		return;
 	WRITE_ONCE(nd->tell_map, false);
 	if (!(nd->config.extensions & NC2_EXT_HASH_MAP))
@@ -481,8 +545,9 @@ static void nc2_tx_answer(struct nc2_queue *q)
 
 	for (i = 0; i < q->nr_finished; i++) {
 		/* There was, when it sent the packets that are answered. */
-		if (!nc2_producer_room(&q->tx, sizeof(m)) &&
-		    (nc2_producer_refresh(&q->tx) || !nc2_producer_room(&q->tx, sizeof(m)))) {
+		if (!nc2_producer_room(&q->tx, sizeof(m), 0) &&
+		    (nc2_producer_refresh(&q->tx) ||
+		     !nc2_producer_room(&q->tx, sizeof(m), 0))) {
 			nc2_queue_break(q, "no room for answers");
 			break;
 		}
@@ -514,6 +579,8 @@ bool nc2_tx_service(struct nc2_queue *q)
 		return false;
 	__netif_tx_lock(txq, smp_processor_id());
 	any = nc2_tx_reclaim(q);
+	if (READ_ONCE(q->broken))
+		goto unlock;
 	nc2_tx_answer(q);
 	nc2_tx_free_slots(q);
 	if (!q->id) {
@@ -526,6 +593,7 @@ bool nc2_tx_service(struct nc2_queue *q)
 		nc2_tx_wait(q);
 		nc2_tx_go_on(q);
 	}
+unlock:
 	__netif_tx_unlock(txq);
 	return any;
 }
@@ -536,10 +604,13 @@ bool nc2_tx_service(struct nc2_queue *q)
  * @id: of the packet, as the other end says
  *
  * Context: NAPI.
+ *
+ * Return: 0, -EPROTO if there was no such packet.
  */
-void nc2_tx_finish(struct nc2_queue *q, u32 id)
+int nc2_tx_finish(struct nc2_queue *q, u32 id)
 {
 	struct netdev_queue *txq = nc2_txq(q);
+	int ret = -EPROTO;
 
 	__netif_tx_lock(txq, smp_processor_id());
 	if (id < NC2_MAX_SENT && q->sent[id].unfinished) {
@@ -550,10 +621,10 @@ void nc2_tx_finish(struct nc2_queue *q, u32 id)
 			nc2_tx_reclaim(q);
 			nc2_tx_go_on(q);
 		}
-	} else {
-		nc2_queue_break(q, "answer to a packet that was not sent");
+		ret = 0;
 	}
 	__netif_tx_unlock(txq);
+	return ret;
 }
 
 /**
@@ -580,18 +651,47 @@ int nc2_tx_got_slots(struct nc2_queue *q, u64 slots)
 	return ret;
 }
 
-/**
- * nc2_tx_let_go - keep no skb any longer
- * @q: queue
- *
- * Context: lock of the transmit queue, or the queue is not live.
- */
-void nc2_tx_let_go(struct nc2_queue *q)
+/* Keep no skb any longer. */
+static void nc2_tx_let_go(struct nc2_queue *q)
 {
 	u32 i;
 
 	for (i = q->sent_cons; q->kept && i != q->sent_prod; i++)
 		nc2_tx_put_skb(q, &q->sent[i % NC2_MAX_SENT]);
+}
+
+/**
+ * nc2_tx_stalled - does the other end not read?
+ * @q: queue
+ *
+ * To be called again and again: all that was under way at the last call must have
+ * been consumed, and answered, by now. That some of it was is not enough, or an
+ * end that takes a little now and then would keep packets for ever.
+ *
+ * Context: process. Frees what was kept if so.
+ *
+ * Return: true if not all of it was.
+ */
+bool nc2_tx_stalled(struct nc2_queue *q)
+{
+	struct netdev_queue *txq = nc2_txq(q);
+	bool stalled = false;
+
+	__netif_tx_lock_bh(txq);
+	if (q->live && !READ_ONCE(q->broken)) {
+		/* Checks the counter of the other end, too. */
+		nc2_tx_reclaim(q);
+		nc2_tx_go_on(q);
+		stalled = q->stall_seen && ((s32)(q->tx.cons - q->stall_end) < 0 ||
+					    (s32)(q->sent_cons - q->stall_sent) < 0);
+		if (stalled)
+			nc2_tx_let_go(q);
+		q->stall_seen = true;
+		q->stall_end = q->tx.published;
+		q->stall_sent = q->sent_prod;
+	}
+	__netif_tx_unlock_bh(txq);
+	return stalled;
 }
 
 /**
@@ -605,4 +705,5 @@ void nc2_tx_drop_all(struct nc2_queue *q)
 	nc2_tx_let_go(q);
 	q->sent_cons = q->sent_prod;
 	q->unfinished = 0;
+	q->stall_seen = false;
 }
