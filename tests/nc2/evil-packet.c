@@ -27,6 +27,8 @@ enum evil_content {
 	LONG4,		/* IPv4 of more bytes than there are */
 	DOFF4,		/* TCP header of 60 bytes */
 	EXT6,		/* IPv6 extension headers without end */
+	TAG4,		/* TCP behind a VLAN tag */
+	TAGS4,		/* behind two */
 	ONES,
 };
 
@@ -48,6 +50,11 @@ static const u8 evil_head[][74] = {
 	[DOFF4] = { 0x08, 0, 0x45, 0, 0, 100, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 99,
 		    10, 0, 0, 98, 1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0xf0, 2 },
 	[EXT6] = { 0x86, 0xdd, 0x60, 0, 0, 0, 0xff, 0xff, 0, 64 },
+	[TAG4] = { 0x81, 0, 0, 5, 0x08, 0, 0x45, 0, 0, 100, 0, 0, 0, 0, 64, 6, 0, 0,
+		   10, 0, 0, 99, 10, 0, 0, 98, 1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 2 },
+	[TAGS4] = { 0x88, 0xa8, 0, 6, 0x81, 0, 0, 5, 0x08, 0, 0x45, 0, 0, 100, 0, 0, 0, 0,
+		    64, 6, 0, 0, 10, 0, 0, 99, 10, 0, 0, 98, 1, 2, 3, 4, 0, 0, 0, 0, 0, 0,
+		    0, 0, 0x50, 2 },
 	[ONES] = { 0xff, 0xff },
 };
 
@@ -151,12 +158,12 @@ static const struct evil_shape evil_shapes[] = {
 	{ "fragments of 69632 bytes", ENDS, COPY, PLAIN, 69632, .frag = 4096, .frags = 17 },
 	{ "only a prefix, to be copied", GOES_ON, COPY, PLAIN, 100 },
 	{ "checksum of ARP", GOES_ON, STAGED, ARP, 60, 1, .start = 14 },
-	{ "checksum at 13", ENDS, STAGED, TCP4, 100, 1, .start = 13, .offset = 16 },
-	{ "checksum at 0", ENDS, STAGED, TCP4, 100, 1, .offset = 16 },
+	{ "checksum at 13", GOES_ON, STAGED, TCP4, 100, 1, .start = 13, .offset = 16 },
+	{ "checksum at 0", GOES_ON, STAGED, TCP4, 100, 1, .offset = 16 },
 	{ "checksum in the IP header", GOES_ON, STAGED, TCP4, 100, 1, .start = 14, .offset = 10 },
 	{ "checksum in the last bytes", GOES_ON, STAGED, TCP4, 100, 1, .start = 98 },
-	{ "checksum half outside", ENDS, STAGED, TCP4, 100, 1, .start = 98, .offset = 1 },
-	{ "checksum outside", ENDS, STAGED, TCP4, 100, 1, .start = 65535, .offset = 65535 },
+	{ "checksum half outside", GOES_ON, STAGED, TCP4, 100, 1, .start = 98, .offset = 1 },
+	{ "checksum outside", GOES_ON, STAGED, TCP4, 100, 1, .start = 65535, .offset = 65535 },
 	{ "checksum without a TCP header", GOES_ON, STAGED, TCP4, 38, 1, .start = 34, .offset = 2 },
 	{ "checksum in a short IP header", GOES_ON, STAGED, TCP4, 20, 1, .start = 14 },
 	{ "checksum of UDP, as if TCP", GOES_ON, STAGED, UDP4, 100, 1, .start = 34, .offset = 16 },
@@ -164,6 +171,11 @@ static const struct evil_shape evil_shapes[] = {
 	{ "mss 0", ENDS, STAGED, TCP4, 3000, 1, NC2_SEG_TCPV4, 0, 34, 16 },
 	{ "mss 1", GOES_ON, STAGED, TCP4, 3000, 1, NC2_SEG_TCPV4, 1, 34, 16 },
 	{ "mss 1, 65536 bytes", GOES_ON, STAGED, TCP4, 65536, 1, NC2_SEG_TCPV4, 1, 34, 16 },
+	{ "mss 1 of UDP, 65536 bytes", GOES_ON, STAGED, UDP4, 65536, 1, NC2_SEG_UDPV4, 1, 34, 6 },
+	{ "512 segments", GOES_ON, STAGED, TCP4, 54 + 5120, 1, NC2_SEG_TCPV4, 10, 34, 16 },
+	{ "513 segments", GOES_ON, STAGED, TCP4, 54 + 5121, 1, NC2_SEG_TCPV4, 10, 34, 16 },
+	{ "many segments, checksum near the end", GOES_ON, STAGED, UDP4, 65536, 1,
+	  NC2_SEG_UDPV4, 1, 65500, 6 },
 	{ "mss 65535", ENDS, STAGED, TCP4, 3000, 1, NC2_SEG_TCPV4, 65535, 34, 16 },
 	{ "mss larger than the packet", GOES_ON, STAGED, TCP4, 3000, 1, NC2_SEG_TCPV4, 9000, 34, 16 },
 	{ "segments of type 5", ENDS, STAGED, TCP4, 3000, 1, 5, 1000, 34, 16 },
@@ -184,9 +196,15 @@ static const struct evil_shape evil_shapes[] = {
 	{ "segments, IP length 65535", GOES_ON, STAGED, LONG4, 3000, 1, NC2_SEG_TCPV4, 1000, 34, 16 },
 	{ "segments of VLANs", GOES_ON, STAGED, VLANS, 3000, 1, NC2_SEG_TCPV4, 1000, 34, 16 },
 	{ "segments, IPv6 extensions", GOES_ON, STAGED, EXT6, 3000, 1, NC2_SEG_TCPV6, 1000, 54, 16 },
-	{ "segments without the flag", EITHER, STAGED, TCP4, 3000, 0, NC2_SEG_TCPV4, 1000, 65535, 65535 },
+	{ "segments without the flag", GOES_ON, STAGED, TCP4, 3000, 0, NC2_SEG_TCPV4, 1000, 65535, 65535 },
 	{ "segments, checksum elsewhere", GOES_ON, STAGED, TCP4, 3000, 1, NC2_SEG_TCPV4, 1000, 2000, 16 },
 	{ "VLANs", GOES_ON, STAGED, VLANS, 1514 },
+	{ "VLANs, 18 bytes", GOES_ON, STAGED, VLANS, 18 },
+	{ "VLANs, 17 bytes", GOES_ON, STAGED, VLANS, 17 },
+	{ "checksum behind a tag", GOES_ON, STAGED, TAG4, 104, 1, .start = 38, .offset = 16 },
+	{ "checksum behind two tags", GOES_ON, STAGED, TAGS4, 108, 1, .start = 42, .offset = 16 },
+	{ "segments behind a tag", GOES_ON, STAGED, TAG4, 3000, 1, NC2_SEG_TCPV4, 1000, 38, 16 },
+	{ "segments behind two tags", GOES_ON, STAGED, TAGS4, 3000, 1, NC2_SEG_TCPV4, 1000, 42, 16 },
 	{ "IPv6 extensions", GOES_ON, STAGED, EXT6, 1514 },
 	{ "IP options", GOES_ON, STAGED, OPTS4, 1514 },
 	{ "ones", GOES_ON, STAGED, ONES, 1514 },
@@ -294,6 +312,37 @@ static int evil_run_shapes(unsigned int ms)
 		evil_verdict(s->name, s->expect);
 	}
 	return 0;
+}
+
+/*
+ * UDP to port 9001 of the other end, 10.0.0.1, in more segments than there may be.
+ * What arrives there tells what a message can make of itself.
+ */
+static int evil_run_segments(unsigned int ms)
+{
+	static const u8 head[] = { 0x45, 0, 0xfd, 0xe8, 0, 0, 0, 0, 64, 17, 0x69, 2, 10, 0, 0, 2,
+				   10, 0, 0, 1, 4, 0xd2, 0x23, 0x29, 0xfd, 0xd4 };
+	struct evil_shape s = { STAGED, .content = UDP4, .len = 65000 + ETH_HLEN, .flags = 1,
+				.seg = NC2_SEG_UDPV4, .start = 34, .offset = 6 };
+	static const u16 mss[] = { 1, 8, 100, 500 };
+	unsigned int i;
+	char name[40];
+
+	for (i = 0; i < ARRAY_SIZE(mss) && !evil_stop(); i++) {
+		evil_build(evil_buffer, s.content, s.len);
+		memcpy(evil_buffer + ETH_HLEN, head, sizeof(head));
+		s.mss = mss[i];
+		evil_put_staged(&s);
+		evil_publish();
+		snprintf(name, sizeof(name), "segments of %u bytes", mss[i]);
+		evil_verdict(name, EVIL_GOES_ON);
+	}
+	return 0;
+}
+
+static int evil_segments(unsigned int ms)
+{
+	return evil_with_buffer(evil_run_segments, ms);
 }
 
 static int evil_packets(unsigned int ms)
@@ -412,6 +461,7 @@ static int evil_revoked(unsigned int ms)
 
 const struct evil_case evil_packet_cases[] = {
 	{ "a5-packets", "packets of all shapes", evil_packets, true, true },
+	{ "a5-segments", "more segments than there may be", evil_segments, true, false },
 	{ "a5-split", "headers in pieces", evil_split, true, true },
 	{ "a6-refs", "packets in pages that are not granted", evil_refs, true, true },
 	{ "a6-revoked", "packets whose grants are revoked at once", evil_revoked, true, true },

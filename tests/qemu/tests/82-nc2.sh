@@ -84,6 +84,18 @@ for g in pv:6.1 pvh:6.12; do
 	must ip link set vl up
 	verify "VLAN" 10.5.0. 'ip link set eth0 mtu 1500; modprobe 8021q; ip link add link eth0 name vl type vlan id 5
 		ip addr add 10.5.0.2/24 dev vl; ip link set vl up'
+	step "VLAN: checksums and segments are left to the other end there, too"
+	for k in tx-checksumming tcp-segmentation-offload; do
+		guest_must g1 20 "ethtool -k vl | grep -x '$k: on'"
+	done
+	packets=$(<"/sys/class/net/$vif/statistics/rx_packets")
+	bytes=$(<"/sys/class/net/$vif/statistics/rx_bytes")
+	net_verify g1 10.5.0.1 --tcp --sizes 60000-65535 --count 50 --dir out
+	packets=$(($(<"/sys/class/net/$vif/statistics/rx_packets") - packets))
+	bytes=$(($(<"/sys/class/net/$vif/statistics/rx_bytes") - bytes))
+	[ $((bytes / packets)) -gt 4000 ] || fail "tagged packets are of $((bytes / packets)) bytes"
+	[ "$(nc2_stat "$vif" 'errors')" -eq 0 ] || fail "errors: $(ethtool -S "$vif")"
+	guest_must g1 20 "[ \"\$(ethtool -S eth0 | awk '/errors/ { n += \$2 } END { print n + 0 }')\" = 0 ]"
 	must ip link delete vl
 	guest_destroy g1
 done

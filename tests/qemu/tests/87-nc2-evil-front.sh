@@ -74,6 +74,18 @@ honest
 attack goes-on a3-endless $ms
 attack ends a5-packets
 attack goes-on a5-split
+
+step "a5: a message must not become more packets than a stack would make of it"
+# All that UDP has got, or would have if somebody listened.
+udp() { awk '/^Udp: [0-9]/ { print $2 + $3 }' /proc/net/snmp; }
+vif=vif$id.0
+got=$(udp) errors=$(nc2_stat "$vif" 'rx.*errors')
+attack goes-on a5-segments
+got=$(($(udp) - got)) errors=$(($(nc2_stat "$vif" 'rx.*errors') - errors))
+# Of four, one is 130 segments of 500 bytes: none of them may pass.
+[ $got -eq 0 ] || fail "a5-segments: $got datagrams have become of it"
+[ $errors -eq 4 ] || fail "a5-segments: $errors errors were counted, not 4"
+
 attack either a6-refs
 attack either a6-revoked
 attack ends a6-setup
@@ -109,6 +121,16 @@ sleep $((stall / 1000))
 lost=$((free - $(awk '/^MemFree/ { print $2 }' /proc/meminfo)))
 [ $lost -lt 32768 ] || fail "$lost KiB of dom0 are kept for a guest that does not read"
 evil_wait g1 $((60 + 2 * stall / 1000)) || fail "a13-stall"
+wait
+
+step "a13: dom0 sends to who reads 8 bytes now and then"
+timeout 40 sockperf tp -i 10.0.0.2 -p 9001 -m 1400 -t 30 >/dev/null 2>&1 3>&- &
+sender=$!
+evil_post g1 "$(evil_script a13-trickle 16000)"
+no_carrier() { [ "$(cat "/sys/class/net/$vif/carrier")" = 0 ]; }
+wait_for 14 no_carrier || fail "carrier is on though nothing is read"
+kill $sender 2>/dev/null || :
+evil_wait g1 120 || fail "a13-trickle"
 wait
 
 step "a13: slots that never come back"
