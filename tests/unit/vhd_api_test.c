@@ -246,7 +246,8 @@ static void test_coalesce(void **state)
 	assert_int_equal(merged, 2 + API_BLOCK);
 	assert_int_equal(api_read("b.vhd", 3), 'B');
 	assert_int_equal(api_read("o.vhd", 3), 'C');
-	/* All into the last. */
+	/* All into the last; nobody else may see it. */
+	assert_int_equal(unlink(vt_path("o.vhd")), 0);
 	far = (struct api_far) { 0 };
 	opts.output = NULL;
 	opts.ancestor = vt_path("a.vhd");
@@ -347,6 +348,10 @@ static void test_resize(void **state)
 	api_good("a.vhd");
 	opts.flags = 0;
 	opts.journal = vt_path("j");
+	assert_int_equal(vhd_disk_resize(a, 10 * API_SECTORS, &opts, &api_msg),
+			 -EINVAL);
+	assert_non_null(strstr(api_text, " 0 bytes of data behind it would be lost"));
+	opts.flags = VHD_DISK_SHRINK;
 	assert_int_equal(vhd_disk_resize(a, 10 * API_SECTORS, &opts, &api_msg),
 			 0);
 	assert_int_equal(api_info("a.vhd").sectors, 10 * API_SECTORS);

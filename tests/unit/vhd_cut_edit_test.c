@@ -416,7 +416,7 @@ static int ce_resize(const char *name, uint64_t size, bool journal)
 	snprintf(path, sizeof(path), "%s%s", vt_path(name),
 		 VHD_JOURNAL_SUFFIX);
 	return vhd_resize(&ce_ctx, ce_path(name), size,
-			  journal ? path : NULL);
+			  journal ? path : NULL, true);
 }
 
 static int ce_fast(void)

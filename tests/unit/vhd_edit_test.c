@@ -458,7 +458,7 @@ static void edit_images(void)
 static int edit_grow(void)
 {
 	return vhd_resize(&edit_ctx, edit_path("b.vhd"), EDIT_GROWN,
-			  edit_path("j"));
+			  edit_path("j"), true);
 }
 
 static void edit_grow_state(void)
@@ -552,7 +552,7 @@ static void test_undo(void **state)
 static int edit_shrink(void)
 {
 	return vhd_resize(&edit_ctx, edit_path("b.vhd"), 21 * EDIT_BLOCK,
-			  edit_path("j"));
+			  edit_path("j"), true);
 }
 
 static void edit_shrink_state(void)
@@ -589,7 +589,7 @@ static void test_shrink(void **state)
 static int edit_fixed(void)
 {
 	return vhd_resize(&edit_ctx, edit_path("f.vhd"), 2 * EDIT_SIZE,
-			  edit_path("j"));
+			  edit_path("j"), true);
 }
 
 static void edit_fixed_state(void)
@@ -904,13 +904,21 @@ static void test_hostile(void **state)
 	edit_images();
 	edit_create("c.vhd", "b.vhd");
 	edit_put("c.vhd", 0, 3 * EDIT_PER_BLOCK, 2, 11);
-	edit_copy("c.vhd", "c0");
+	/* In another folder: no second children of the images here. */
+	assert_int_equal(mkdir(edit_path("k"), 0755), 0);
+	edit_copy("a.vhd", "k/a");
+	edit_copy("b.vhd", "k/b");
+	edit_copy("c.vhd", "k/c");
+	unlink(edit_path("b0"));
 	for (i = 0; i < 770; i++) {
-		edit_copy("a0", "a.vhd");
-		edit_copy("b0", "b.vhd");
-		edit_copy("c0", "c.vhd");
+		edit_copy("k/a", "a.vhd");
+		edit_copy("k/b", "b.vhd");
+		edit_copy("k/c", "c.vhd");
 		unlink(edit_path("x.vhd"));
 		edit_mutate("b.vhd");
+		/* An image with children does not lose data. */
+		if (i % EDIT_ANY == 1 || i % EDIT_ANY == EDIT_ANY - 1)
+			unlink(edit_path("c.vhd"));
 		if (edit_any(i % EDIT_ANY)) {
 			failed++;
 			continue;

@@ -795,6 +795,7 @@ static void test_raw_parent(void **state)
 	vt_sh("head -c 1049088 /dev/zero | tr '\\0' A > r.raw");
 	spec.path = vt_path("b.vhd");
 	spec.parent = vt_path("r.raw");
+	spec.size = 2 << 20;
 	assert_int_equal(vhd_create(&vt_ctx, &spec), 0);
 	assert_int_equal(vfake_open(vt_path("b.vhd"), 0), 0);
 	assert_int_equal(vfake.info.sectors, 4096);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <sanitizer/lsan_interface.h>
 
@@ -211,6 +212,10 @@ static void ft_images(void)
 	assert_int_equal(vhd_disk_write(disk, buf, 500, 40), 0);
 	assert_int_equal(vhd_disk_close(disk), 0);
 	ft_copy("b0", "b.vhd");
+	/* In another folder: a second child is in the way of coalesce. */
+	assert_int_equal(mkdir(vt_path("k"), 0755), 0);
+	ft_copy("b0", "k/b0");
+	unlink(vt_path("b0"));
 	vt_create("f0", VHD_BLOCK_SIZE, true, NULL);
 	ft_copy("f0", "f.vhd");
 }
@@ -218,7 +223,7 @@ static void ft_images(void)
 static void ft_prepare(const struct ft_case *c)
 {
 	ft_copy("a0", "a.vhd");
-	ft_copy("b0", "b.vhd");
+	ft_copy("k/b0", "b.vhd");
 	if (c->file && *c->file == 'f')
 		ft_copy("f0", "f.vhd");
 	unlink(vt_path("j"));
@@ -422,18 +427,18 @@ static int ft_coalesce_out(void)
 
 static int ft_grow(void)
 {
-	return vhd_resize(&ft_ctx, vt_path("b.vhd"), FT_MAX, vt_path("j"));
+	return vhd_resize(&ft_ctx, vt_path("b.vhd"), FT_MAX, vt_path("j"), true);
 }
 
 static int ft_shrink(void)
 {
 	return vhd_resize(&ft_ctx, vt_path("b.vhd"), FT_SIZE / 4,
-			  vt_path("j"));
+			  vt_path("j"), true);
 }
 
 static int ft_grow_fixed(void)
 {
-	return vhd_resize(&ft_ctx, vt_path("f.vhd"), FT_MAX, vt_path("j"));
+	return vhd_resize(&ft_ctx, vt_path("f.vhd"), FT_MAX, vt_path("j"), true);
 }
 
 static int ft_compact(void)

@@ -12,7 +12,7 @@ static void test_query(void **state)
 {
 	(void)state;
 	vcli_is("create -n a.vhd -s 1023", 0, "");
-	vcli_is("query -n a.vhd -v", 0, "1024\n");
+	vcli_is("query -n a.vhd -v", 0, "1023\n");
 	vcli_is("query -n a.vhd -s", 0, "5120\n");
 	vcli_is("query -n a.vhd -p", 0, "a.vhd has no parent\n");
 	vcli_is("query -n a.vhd -f", 0, "hidden: 0\n");
@@ -21,13 +21,13 @@ static void test_query(void **state)
 	vcli_is("query -n a.vhd -a", 0, "0\n");
 	vcli_is("query -n a.vhd -S", 0, "1024\n");
 	vcli_is("query -n a.vhd -S -a -d -m -f -p -s -v", 0,
-		"1024\n5120\na.vhd has no parent\nhidden: 0\nmarker: 0\n"
+		"1023\n5120\na.vhd has no parent\nhidden: 0\nmarker: 0\n"
 		"chain depth: 1\n0\n1024\n");
 	vcli_is("create -n b.vhd -s 64 -S 4096", 0, "");
 	vcli_is("query -n b.vhd -vS", 0, "64\n4096\n");
 	vcli_is("snapshot -n c.vhd -p a.vhd", 0, "");
 	vcli_is("query -n c.vhd -vspd", 0,
-		"1024\n6656\n%s/a.vhd\nchain depth: 2\n");
+		"1023\n6656\n%s/a.vhd\nchain depth: 2\n");
 	vcli_is("query -n c.vhd -pu", 0, "./a.vhd\n");
 	vcli_is("!qemu-io -f vpc -c 'write 3M 1M' a.vhd >/dev/null", 0, "");
 	vcli_is("query -n a.vhd -a", 0, "1\n");
@@ -80,7 +80,7 @@ static void test_snapshot(void **state)
 	vcli_is("snapshot -n e.vhd -p d.vhd -e -l 4", 0, "");
 	vcli_is("!head -c 3M /dev/zero > r.raw", 0, "");
 	vcli_is("snapshot -n f.vhd -p r.raw -m", 0, "");
-	vcli_is("query -n f.vhd -vpd", 0, "4\n%s/r.raw\nchain depth: 2\n");
+	vcli_is("query -n f.vhd -vpd", 0, "3\n%s/r.raw\nchain depth: 2\n");
 	vcli_says("snapshot -n g.vhd -p r.raw", 1, "footer: cookie");
 	vcli_is("!test ! -e g.vhd", 0, "");
 }

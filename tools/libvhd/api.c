@@ -222,13 +222,15 @@ int vhd_disk_resize(const char *path, uint64_t sectors,
 
 	ret = vhd_api_take(&ctx, path, opts, &o, sizeof(o));
 	if (!ret)
-		ret = vhd_api_flags(&ctx, path, o.flags, VHD_DISK_FAST);
+		ret = vhd_api_flags(&ctx, path, o.flags, VHD_DISK_FAST |
+				    VHD_DISK_SHRINK);
 	if (!ret)
 		ret = vhd_api_journal(path, o.journal, name, &journal);
 	if (ret)
 		return ret;
 	return vhd_resize(&ctx, path, vhd_api_bytes(sectors),
-			  o.flags & VHD_DISK_FAST ? NULL : journal);
+			  o.flags & VHD_DISK_FAST ? NULL : journal,
+			  o.flags & VHD_DISK_SHRINK);
 }
 
 int vhd_disk_revert(const char *path, const char *given,

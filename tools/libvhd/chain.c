@@ -231,8 +231,8 @@ static int vhd_try_parent(const struct vhd_image *leaf,
 		close(fd);
 		return ret;
 	}
-	ret = vhd_image_load(&leaf->ctx, fd, real, flags & ~VHD_OPEN_RDWR,
-			     raw, parent);
+	ret = vhd_image_load(&leaf->ctx, fd, real, VHD_OPEN_WHOLE | (flags &
+			     ~(VHD_OPEN_RDWR | VHD_OPEN_CHILD)), raw, parent);
 	if (ret || raw || flags & VHD_OPEN_ANY_UUID ||
 	    !memcmp((*parent)->footer.uuid, child->header.parent_uuid, 16))
 		return ret;

@@ -250,10 +250,10 @@ int vhd_footer_parse(const struct vhd_ctx *ctx, const char *name,
 			       "%s: footer: type is %u, must be 2 (fixed), 3 (dynamic) or 4 (differencing)",
 			       name, f->type);
 	if (f->current_size < VHD_SECTOR || f->current_size % VHD_SECTOR ||
-	    f->current_size > VHD_DISK_MAX)
+	    f->current_size > VHD_DISK_LIMIT)
 		return vhd_msg(ctx, -EINVAL,
-			       "%s: footer: current_size is %" PRIu64 ", must be a multiple of 512 from 512 to %llu (2040 GiB)",
-			       name, f->current_size, VHD_DISK_MAX);
+			       "%s: footer: current_size is %" PRIu64 ", must be a multiple of 512 from 512 to %llu (2 TiB)",
+			       name, f->current_size, VHD_DISK_LIMIT);
 	if (f->type == VHD_TYPE_FIXED) {
 		if ((flags & VHD_STRICT) && f->data_offset != VHD_NO_OFFSET)
 			return vhd_msg(ctx, -EINVAL,

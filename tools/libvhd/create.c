@@ -21,7 +21,7 @@
 
 struct vhd_new {
 	const struct vhd_ctx *ctx;
-	const struct vhd_create *spec;
+	struct vhd_create *spec;
 	int fd;
 	char dir[PATH_MAX];	/* real path of the folder */
 	struct vhd_footer footer;
@@ -34,10 +34,12 @@ struct vhd_new {
 
 static int vhd_new_size(struct vhd_new *new, uint64_t size, const char *what)
 {
-	if (size && size <= VHD_DISK_MAX)
+	uint64_t max = new->spec->same_size ? VHD_DISK_LIMIT : VHD_DISK_MAX;
+
+	if (size && size <= max && !(size % VHD_SECTOR))
 		return 0;
-	return vhd_msg(new->ctx, size ? -EFBIG : -EINVAL,
-		       "%s: %s is %" PRIu64 " bytes, must be 1 to %llu (2040 GiB): the block table has 32-bit sector numbers",
+	return vhd_msg(new->ctx, size > max ? -EFBIG : -EINVAL,
+		       "%s: %s is %" PRIu64 " bytes, must be a multiple of 512 from 512 to %llu (2040 GiB): the block table has 32-bit sector numbers",
 		       new->spec->path, what, size, VHD_DISK_MAX);
 }
 
@@ -49,7 +51,6 @@ static int vhd_new_footer(struct vhd_new *new, uint64_t size, uint32_t type)
 	ret = vhd_new_size(new, size, "size");
 	if (ret)
 		return ret;
-	size = vhd_round_up(size, VHD_BLOCK_SIZE);
 	f->features = VHD_FEATURE_RESERVED;
 	f->version = VHD_VERSION;
 	f->data_offset = type == VHD_TYPE_FIXED ? VHD_NO_OFFSET :
@@ -256,32 +257,40 @@ static bool vhd_is_empty(const struct vhd_image *image)
 	return true;
 }
 
-static int vhd_open_parent(struct vhd_new *new, struct vhd_image **chain)
+int vhd_parent_open(const struct vhd_ctx *ctx, const char *path, bool raw,
+		    struct vhd_image **parent)
 {
-	const struct vhd_create *spec = new->spec;
 	char real[PATH_MAX];
-	int fd;
+	int fd, ret;
 
-	if (!spec->parent_raw)
-		return vhd_open(new->ctx, spec->parent, VHD_OPEN_PARENTS,
-				chain);
-	if (!realpath(spec->parent, real))
-		return vhd_msg(new->ctx, -errno, "%s: cannot open: %m",
-			       spec->parent);
-	fd = open(real, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (!raw)
+		return vhd_open(ctx, path, VHD_OPEN_PARENTS | VHD_OPEN_LOCK |
+				VHD_OPEN_CHILD, parent);
+	fd = -1;
+	if (realpath(path, real))
+		fd = open(real, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
-		return vhd_msg(new->ctx, -errno, "%s: cannot open: %m", real);
-	return vhd_image_load(new->ctx, fd, real, 0, true, chain);
+		return vhd_msg(ctx, -errno, "%s: cannot open: %m", path);
+	ret = vhd_image_load(ctx, fd, real, VHD_OPEN_LOCK | VHD_OPEN_CHILD,
+			     true, parent);
+	if (ret || !((*parent)->file_size % VHD_SECTOR))
+		return ret;
+	ret = vhd_msg(ctx, -EINVAL,
+		      "%s: file size is %" PRIu64 ", must be a multiple of 512 for a parent, or its end is lost: make it longer first (truncate -s %%512)",
+		      path, (*parent)->file_size);
+	vhd_close(*parent);
+	return ret;
 }
 
 static int vhd_new_snapshot(struct vhd_new *new)
 {
-	const struct vhd_create *spec = new->spec;
+	struct vhd_create *spec = new->spec;
 	int limit = spec->depth_max ? spec->depth_max : VHD_CHAIN_MAX;
 	struct vhd_image *chain, *parent;
 	int ret;
 
-	ret = vhd_open_parent(new, &chain);
+	ret = vhd_parent_open(new->ctx, spec->parent, spec->parent_raw,
+			      &chain);
 	if (ret)
 		return ret;
 	parent = chain;
@@ -292,9 +301,12 @@ static int vhd_new_snapshot(struct vhd_new *new)
 		ret = vhd_msg(new->ctx, -ENOSPC,
 			      "snapshot depth exceeded: current depth: %d, limit: %d",
 			      vhd_depth(parent), limit);
+	if (!spec->size) {
+		spec->size = chain->size;
+		spec->same_size = true;
+	}
 	if (!ret)
-		ret = vhd_new_footer(new, spec->size ? spec->size :
-				     chain->size, VHD_TYPE_DIFF);
+		ret = vhd_new_footer(new, spec->size, VHD_TYPE_DIFF);
 	if (!ret)
 		ret = vhd_new_header(new, spec->size_max);
 	if (!ret)
@@ -324,7 +336,8 @@ static int vhd_new_image(struct vhd_new *new)
 
 int vhd_create(const struct vhd_ctx *ctx, const struct vhd_create *spec)
 {
-	struct vhd_new new = { .ctx = ctx, .spec = spec };
+	struct vhd_create copy = *spec;
+	struct vhd_new new = { .ctx = ctx, .spec = &copy };
 	char path[PATH_MAX];
 	int dir, ret;
 

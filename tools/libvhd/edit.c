@@ -57,8 +57,7 @@ void vhd_batmap_renew(struct vhd_image *image)
 {
 	if (!image->batmap_map || image->batmap_good)
 		return;
-	memset(image->batmap_map, 0,
-	       vhd_batmap_bytes(image->footer.current_size));
+	memset(image->batmap_map, 0, vhd_batmap_room(image));
 	image->batmap.version = VHD_BATMAP_VERSION;
 	image->batmap_good = true;
 }
@@ -213,34 +212,43 @@ int vhd_keyhash_set(const struct vhd_ctx *ctx, const char *path,
 	return ret;
 }
 
+/*
+ * Before the new parent is locked: @child is locked, so a loop would look like
+ * an image in use.
+ */
+static int vhd_new_parent_loops(const struct vhd_image *child,
+				const char *path)
+{
+	struct vhd_image *parent;
+	const struct vhd_image *i;
+	int ret;
+
+	ret = vhd_open(&child->ctx, path, VHD_OPEN_PARENTS | VHD_OPEN_HEADERS,
+		       &parent);
+	if (ret)
+		return ret;
+	for (i = parent; i && !ret; i = i->parent)
+		if (i->dev == child->dev && i->ino == child->ino)
+			ret = vhd_msg(&child->ctx, -ELOOP,
+				      "%s: cannot be the parent of %s: it is the image itself or a child of it",
+				      path, child->path);
+	vhd_close(parent);
+	return ret;
+}
+
 /* Open the image that is to be the parent of @child, and see that it can be. */
 static int vhd_new_parent_open(const struct vhd_image *child,
 			       const char *path, bool raw,
 			       struct vhd_image **parent)
 {
 	const struct vhd_ctx *ctx = &child->ctx;
-	const struct vhd_image *i;
-	char real[PATH_MAX];
-	int fd, ret;
+	int ret;
 
-	if (raw) {
-		fd = -1;
-		if (realpath(path, real))
-			fd = open(real, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-		if (fd < 0)
-			return vhd_msg(ctx, -errno, "%s: cannot open: %m",
-				       path);
-		ret = vhd_image_load(ctx, fd, real, 0, true, parent);
-	} else {
-		ret = vhd_open(ctx, path, VHD_OPEN_PARENTS, parent);
-	}
+	ret = raw ? 0 : vhd_new_parent_loops(child, path);
+	if (!ret)
+		ret = vhd_parent_open(ctx, path, raw, parent);
 	if (ret)
 		return ret;
-	for (i = *parent; i && !ret; i = i->parent)
-		if (i->dev == child->dev && i->ino == child->ino)
-			ret = vhd_msg(ctx, -ELOOP,
-				      "%s: cannot be the parent of %s: it is the image itself or a child of it",
-				      path, child->path);
 	if (!ret && vhd_depth(*parent) >= VHD_CHAIN_MAX)
 		ret = vhd_msg(ctx, -ELOOP,
 			      "%s: the chain has %d images, must have less than %d to get a child",
@@ -439,6 +447,8 @@ int vhd_kill_data(const struct vhd_ctx *ctx, const char *path)
 		goto out;
 	}
 	ret = vhd_edit_sizable(image);
+	if (!ret)
+		ret = vhd_no_child(image);
 	if (ret)
 		goto out;
 	/* The batmap first: it must not tell of blocks that are not there. */

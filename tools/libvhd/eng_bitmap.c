@@ -91,6 +91,7 @@ static void vhd_eng_bitmap_fill(struct vhd_eng_meta *meta)
 {
 	memcpy(meta->buf + meta->lead,
 	       vhd_of(meta, struct vhd_eng_bitmap, meta)->want, VHD_SECTOR);
+	vhd_bitmap_order(vhd_eng_leaf(meta->eng), meta->buf + meta->lead);
 }
 
 static void vhd_eng_bitmap_commit(struct vhd_eng_meta *meta)
@@ -99,6 +100,7 @@ static void vhd_eng_bitmap_commit(struct vhd_eng_meta *meta)
 	struct vhd_eng *eng = meta->eng;
 
 	memcpy(b->bits, meta->buf + meta->lead, VHD_SECTOR);
+	vhd_bitmap_order(vhd_eng_leaf(eng), b->bits);
 	if (vhd_eng_bitmap_is_full(b))
 		vhd_set_bit(eng->layer[0].full, b->block);
 	if (vhd_test_bit(eng->fresh, b->block)) {
@@ -167,6 +169,7 @@ static void vhd_eng_bitmap_loaded(struct vhd_io *io, int error)
 		vhd_eng_bitmap_free(eng, b);
 	} else {
 		memcpy(b->bits, b->meta.buf, VHD_SECTOR);
+		vhd_bitmap_order(layer->image, b->bits);
 		memcpy(b->want, b->bits, VHD_SECTOR);
 		free(b->meta.buf);
 		b->meta.buf = NULL;

@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "vhd_edit.h"
 
@@ -33,6 +34,10 @@ static bool vhd_is_child(struct vhd_image *image,
 	return same;
 }
 
+/*
+ * Children of a file are files: the devices in a folder may be slow, stuck or
+ * empty drives, and are looked at only if the parent is one, too.
+ */
 int vhd_children(const struct vhd_image *parent, const char *folder,
 		 int (*fn)(void *opaque, const struct vhd_image *child),
 		 void *opaque)
@@ -42,6 +47,7 @@ int vhd_children(const struct vhd_image *parent, const char *folder,
 	struct vhd_image *image;
 	char path[PATH_MAX];
 	struct dirent *d;
+	struct stat st;
 	int ret = 0;
 	DIR *dir;
 
@@ -51,7 +57,9 @@ int vhd_children(const struct vhd_image *parent, const char *folder,
 			       folder);
 	while (!ret && (d = readdir(dir))) {
 		if (snprintf(path, sizeof(path), "%s/%s", folder, d->d_name) >=
-		    (int)sizeof(path) ||
+		    (int)sizeof(path) || stat(path, &st) ||
+		    !(S_ISREG(st.st_mode) ||
+		      (S_ISBLK(st.st_mode) && parent->bdev)) ||
 		    vhd_open(&quiet, path, VHD_OPEN_HEADERS, &image))
 			continue;
 		if (vhd_is_child(image, parent))
@@ -73,8 +81,11 @@ static int vhd_alone_fn(void *opaque, const struct vhd_image *image)
 
 	if (image->dev == a->child->dev && image->ino == a->child->ino)
 		return 0;
+	/* In the chain of the child, which was told to skip it. */
+	if (!memcmp(image->footer.uuid, a->child->header.parent_uuid, 16))
+		return 0;
 	return vhd_msg(&a->parent->ctx, -EBUSY,
-		       "%s: %s is a child of it as well as %s: what is merged into it would be seen there",
+		       "%s: in use: %s is a child of it as well as %s and would change with it: delete that first, or merge into a copy (vhd-util coalesce -o)",
 		       a->parent->path, image->path, a->child->path);
 }
 
@@ -93,4 +104,22 @@ int vhd_only_child(const struct vhd_image *parent,
 	if (!ret && strcmp(one, other))
 		ret = vhd_children(parent, other, vhd_alone_fn, &a);
 	return ret;
+}
+
+static int vhd_no_child_fn(void *opaque, const struct vhd_image *image)
+{
+	const struct vhd_image *parent = opaque;
+
+	return vhd_msg(&parent->ctx, -EBUSY,
+		       "%s: in use: %s is a child of it and would lose data, too: delete that first",
+		       parent->path, image->path);
+}
+
+int vhd_no_child(const struct vhd_image *image)
+{
+	char folder[PATH_MAX];
+
+	snprintf(folder, sizeof(folder), "%s", image->path);
+	return vhd_children(image, dirname(folder), vhd_no_child_fn,
+			    (void *)image);
 }

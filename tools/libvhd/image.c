@@ -210,8 +210,17 @@ static int vhd_load_header(struct vhd_image *image, unsigned int flags)
 	image->block_sectors = image->header.block_size / VHD_SECTOR;
 	image->bitmap_bytes = vhd_round_up((image->block_sectors + 7) / 8,
 					   VHD_SECTOR);
+	if (flags & VHD_OPEN_WHOLE) {
+		uint64_t room = (uint64_t)image->header.max_bat *
+				image->header.block_size;
+
+		image->size = image->footer.current_size < room ?
+			      image->footer.current_size : room;
+	}
 	image->nr_blocks = (image->size + image->header.block_size - 1) /
 			   image->header.block_size;
+	image->old_bits = !memcmp(image->footer.creator, VHD_CREATOR_TAP, 4) &&
+			  image->footer.creator_version == VHD_CREATOR_OLD_BITS;
 	if (!vhd_inside(image, image->header.table_offset,
 			vhd_bat_bytes(image)))
 		return vhd_msg(&image->ctx, -EINVAL,
@@ -272,14 +281,13 @@ static int vhd_load_batmap(struct vhd_image *image, unsigned int flags)
 	if (map->offset < off + VHD_SECTOR ||
 	    !vhd_inside(image, map->offset,
 			(uint64_t)map->sectors * VHD_SECTOR) ||
-	    (uint64_t)map->sectors * VHD_SECTOR < bytes ||
-	    bytes * 8 < image->nr_blocks)
+	    (uint64_t)map->sectors * VHD_SECTOR < bytes)
 		return vhd_msg(&image->ctx, -EINVAL,
 			       "%s: batmap: %u sectors at %" PRIu64 ", must be %" PRIu64 " bytes or more between %" PRIu64 " and %" PRIu64,
 			       image->path, map->sectors, map->offset,
 			       bytes, off + VHD_SECTOR, image->footer_off);
 	image->batmap_off = off;
-	image->batmap_map = malloc(bytes);
+	image->batmap_map = calloc(1, vhd_batmap_room(image));
 	if (!image->batmap_map)
 		return -ENOMEM;
 	ret = vhd_pread(image->fd, image->batmap_map, bytes, map->offset);
@@ -516,6 +524,9 @@ static int vhd_load_vhd(struct vhd_image *image, unsigned int flags)
 		return ret;
 	image->size = vhd_disk_size(&image->footer);
 	if (image->footer.type == VHD_TYPE_FIXED) {
+		if (flags & VHD_OPEN_WHOLE &&
+		    image->footer.current_size <= image->footer_off)
+			image->size = image->footer.current_size;
 		if (image->size > image->footer_off)
 			return vhd_msg(&image->ctx, -EINVAL,
 				       "%s: footer: the fixed disk has %" PRIu64 " bytes, must be at most %" PRIu64 ": the file was truncated; vhd-util copy --rescue -n %s -N NEW saves what is there",
@@ -557,8 +568,8 @@ int vhd_image_load(const struct vhd_ctx *ctx, int fd, const char *path,
 	img->path = strdup(path);
 	if (!img->path)
 		goto err_close;
-	if (flags & VHD_OPEN_MERGE)
-		ret = vhd_lock_merge(ctx, fd, path);
+	if (flags & (VHD_OPEN_MERGE | VHD_OPEN_CHILD))
+		ret = vhd_lock_merge(ctx, fd, flags & VHD_OPEN_MERGE, path);
 	else
 		ret = flags & VHD_OPEN_LOCK ?
 		      vhd_lock(ctx, fd, img->rw, path) : 0;
@@ -609,11 +620,38 @@ uint64_t vhd_block_after(const struct vhd_image *image, uint64_t end)
 	       image->bitmap_bytes;
 }
 
+void vhd_bitmap_order(const struct vhd_image *image, uint8_t *map)
+{
+	uint32_t i;
+
+	for (i = 0; image->old_bits && i < image->bitmap_bytes; i++) {
+		uint8_t b = map[i];
+
+		b = b >> 4 | b << 4;
+		b = (b & 0xcc) >> 2 | (b & 0x33) << 2;
+		map[i] = (b & 0xaa) >> 1 | (b & 0x55) << 1;
+	}
+}
+
 int vhd_bitmap_read(const struct vhd_image *image, uint32_t block,
 		    uint8_t *map)
 {
-	return vhd_pread(image->fd, map, image->bitmap_bytes,
-			 (uint64_t)image->bat[block] * VHD_SECTOR);
+	int ret = vhd_pread(image->fd, map, image->bitmap_bytes,
+			    (uint64_t)image->bat[block] * VHD_SECTOR);
+
+	if (!ret)
+		vhd_bitmap_order(image, map);
+	return ret;
+}
+
+int vhd_bitmap_write(const struct vhd_image *image, uint64_t off,
+		     const uint8_t *map)
+{
+	uint8_t buf[VHD_BLOCK_SIZE / VHD_SECTOR / 8];
+
+	memcpy(buf, map, image->bitmap_bytes);
+	vhd_bitmap_order(image, buf);
+	return vhd_pwrite(image->fd, buf, image->bitmap_bytes, off);
 }
 
 /* The new footer is durable before the old one is cut off. */

@@ -69,6 +69,19 @@ bool vhd_layer_has(const struct vhd_image *image, uint64_t sector, uint32_t nr)
 	return false;
 }
 
+/* A raw image may end within its last sector; the rest of that is zeros. */
+static int vhd_data_read(const struct vhd_image *image, uint8_t *buf,
+			 size_t len, uint64_t off)
+{
+	uint64_t tail = image->file_size % VHD_SECTOR;
+
+	if (image->raw && tail && off + len > image->file_size) {
+		memset(buf + len - (VHD_SECTOR - tail), 0, VHD_SECTOR - tail);
+		len -= VHD_SECTOR - tail;
+	}
+	return vhd_pread(image->fd, buf, len, off);
+}
+
 /*
  * @nr sectors, of which those in @map (NULL: all) are at @off in the file:
  * those that are not in @have yet. Bit @first of both maps is the first one.
@@ -96,9 +109,10 @@ static int vhd_piece_read(const struct vhd_image *image, uint64_t off,
 			memset(buf + (size_t)(first + i) * VHD_SECTOR, 0,
 			       (size_t)run * VHD_SECTOR);
 		} else {
-			ret = vhd_pread(image->fd, buf + (size_t)(first + i) *
-					VHD_SECTOR, (size_t)run * VHD_SECTOR,
-					off + (uint64_t)i * VHD_SECTOR);
+			ret = vhd_data_read(image, buf + (size_t)(first + i) *
+					    VHD_SECTOR,
+					    (size_t)run * VHD_SECTOR,
+					    off + (uint64_t)i * VHD_SECTOR);
 			if (ret)
 				return vhd_msg(&image->ctx, ret,
 					       "%s: cannot read %u sectors at %" PRIu64 ": %s",

@@ -132,10 +132,10 @@ int vhd_disk_where(struct vhd_disk *disk, uint64_t sector, uint32_t nr,
 /**
  * vhd_disk_create() - make an image
  * @path: new file; -EEXIST if there is one
- * @sectors: size, rounded up to 2 MiB, at most 2040 GiB (-EFBIG); with a
- *	parent 0 for the size of that
- * @parent: what the image is a child of; not to be written from then on;
- *	NULL: none
+ * @sectors: size, at most 2040 GiB (-EFBIG); with a parent 0 for the size of
+ *	that
+ * @parent: what the image is a child of; not to be written from then on, and
+ *	not now either (-EBUSY); NULL: none
  * @flags: VHD_DISK_FIXED, VHD_DISK_RAW_PARENT
  * @msg: NULL: no messages
  *
@@ -226,8 +226,8 @@ struct vhd_coalesce_opts {
 #define VHD_DISK_SPARSE		0x80U
 /*
  * The chain is in use: somebody reads the image and writes a child of it, and
- * sees no difference. -EBUSY if another image in the folder of one of the two
- * has the same parent.
+ * sees no difference. What is merged into must be as large as the image
+ * (-EFBIG).
  */
 #define VHD_DISK_LIVE		0x800U
 
@@ -237,8 +237,10 @@ struct vhd_coalesce_opts {
  * @opts: may be NULL
  * @msg: NULL: no messages
  *
- * No other child of the parent may be in use, then or later: it sees what
- * was merged.
+ * Other children of what is merged into, or of an image between, would see
+ * what was merged: -EBUSY if there are any in its folder or in that of its
+ * child on the way to the image. A parent that is smaller than the image
+ * becomes as large.
  */
 int vhd_disk_coalesce(const char *path, const struct vhd_coalesce_opts *opts,
 		      const struct vhd_messages *msg);
@@ -246,10 +248,13 @@ int vhd_disk_coalesce(const char *path, const struct vhd_coalesce_opts *opts,
 /* Only grow, and only into metadata that is there; needs no journal. */
 #define VHD_DISK_FAST		0x100U
 
+/* A smaller size, with which data is lost, is meant. */
+#define VHD_DISK_SHRINK		0x1000U
+
 /**
  * struct vhd_resize_opts - how to resize
  * @struct_size: sizeof(struct vhd_resize_opts)
- * @flags: VHD_DISK_FAST
+ * @flags: VHD_DISK_FAST, VHD_DISK_SHRINK
  * @reserved: 0
  * @journal: file that says how to undo it while it is under way; NULL:
  *	the path with ".journal" after it, which is found and undone by
@@ -265,9 +270,13 @@ struct vhd_resize_opts {
 /**
  * vhd_disk_resize() - change the size of a disk
  * @path: image
- * @sectors: size, rounded up to 2 MiB, at most 2040 GiB (-EFBIG)
+ * @sectors: size, at most 2040 GiB (-EFBIG)
  * @opts: may be NULL
  * @msg: NULL: no messages
+ *
+ * Return: 0; -EINVAL: it would be smaller, without VHD_DISK_SHRINK; the
+ * message says how much data would be lost; -EBUSY: in use, or it would be
+ * smaller and has children in its folder; or another -errno.
  */
 int vhd_disk_resize(const char *path, uint64_t sectors,
 		    const struct vhd_resize_opts *opts,

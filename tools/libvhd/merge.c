@@ -136,13 +136,16 @@ static int vhd_open_raw(const struct vhd_ctx *ctx, const char *path,
 	if (fd < 0)
 		return vhd_msg(ctx, -errno, "%s: cannot open: %m", path);
 	ret = vhd_image_load(ctx, fd, real, flags, true, image);
-	if (!ret && (*image)->file_size % VHD_SECTOR) {
-		ret = vhd_msg(ctx, -EINVAL,
-			      "%s: file size is %" PRIu64 ", must be a multiple of 512",
-			      path, (*image)->file_size);
-		vhd_close(*image);
-	}
-	return ret;
+	if (ret || !((*image)->file_size % VHD_SECTOR) ||
+	    flags & VHD_OPEN_RDWR)
+		return ret;
+	/* Nothing is left out: its last sector ends in zeros. */
+	(*image)->sectors++;
+	(*image)->size += VHD_SECTOR;
+	vhd_msg(ctx, 0,
+		"%s: file size is %" PRIu64 ", not a multiple of 512: the disk gets %" PRIu64 " bytes, zeros at the end",
+		path, (*image)->file_size, (*image)->size);
+	return 0;
 }
 
 static int vhd_open_either(const struct vhd_ctx *ctx, const char *path,
@@ -271,26 +274,52 @@ static int vhd_merge_parent(struct vhd_image *child, const char *name,
 			       flags, parent);
 }
 
-/* Open the one to merge into again, for writing. */
+/* A raw image gets the size of what is merged into it. */
+static int vhd_grow_raw(struct vhd_image *image, uint64_t size)
+{
+	if (ftruncate(image->fd, size) || fdatasync(image->fd))
+		return vhd_msg(&image->ctx, -errno,
+			       "%s: cannot grow to %" PRIu64 " bytes: %m",
+			       image->path, size);
+	image->size = size;
+	image->sectors = size / VHD_SECTOR;
+	image->file_size = size;
+	return 0;
+}
+
+/*
+ * Open the one to merge into again, for writing, and as large as what is
+ * merged: the size is a part of what the child is.
+ */
 static int vhd_coalesce_target(const struct vhd_ctx *ctx,
-			       const struct vhd_coalesce *spec,
-			       const struct vhd_image *last,
+			       const struct vhd_coalesce *spec, uint64_t size,
 			       struct vhd_image *next,
 			       struct vhd_image **target)
 {
-	char path[PATH_MAX];
 	bool raw = next->raw;
+	bool small = (raw ? next->size : vhd_disk_size(&next->footer)) < size;
+	char path[PATH_MAX];
 	int ret = 0;
 
-	if (spec->live)
-		ret = vhd_only_child(next, last);
+	if (small && (spec->live || (raw && next->bdev)))
+		ret = vhd_msg(ctx, -EFBIG,
+			      "%s: the disk has %" PRIu64 " bytes, must have %" PRIu64 " for what is merged into it: make it larger first",
+			      next->path, next->size, size);
 	snprintf(path, sizeof(path), "%s", next->path);
 	/* The shared lock goes first. */
 	vhd_close(next);
-	return ret ? ret : vhd_open_either(ctx, path, raw, VHD_OPEN_RDWR |
-					   (spec->live ? VHD_OPEN_MERGE :
-							 VHD_OPEN_LOCK),
-					   target);
+	if (!ret && small && !raw)
+		ret = vhd_grow(ctx, path, size);
+	if (!ret)
+		ret = vhd_open_either(ctx, path, raw, VHD_OPEN_RDWR |
+				      (spec->live ? VHD_OPEN_MERGE :
+						    VHD_OPEN_LOCK), target);
+	if (ret || !small || !raw)
+		return ret;
+	ret = vhd_grow_raw(*target, size);
+	if (ret)
+		vhd_close(*target);
+	return ret;
 }
 
 /*
@@ -311,9 +340,15 @@ static int vhd_coalesce_open(const struct vhd_ctx *ctx,
 				       VHD_OPEN_LOCK, &next);
 		if (ret)
 			return ret;
+		/* Others above any of them would see the data, too. */
+		ret = vhd_only_child(next, last);
+		if (ret) {
+			vhd_close(next);
+			return ret;
+		}
 		if (!spec->ancestor || vhd_same_file(next, spec->ancestor))
-			return vhd_coalesce_target(ctx, spec, last, next,
-						   target);
+			return vhd_coalesce_target(ctx, spec, child->size,
+						   next, target);
 		last->parent = next;
 		last = next;
 	}
@@ -356,7 +391,8 @@ static int vhd_coalesce_out(const struct vhd_ctx *ctx,
 			    const struct vhd_coalesce *spec,
 			    struct vhd_image *child, uint64_t *sectors)
 {
-	struct vhd_create create = { .size = child->size, .keep_empty = true };
+	struct vhd_create create = { .size = child->size, .same_size = true,
+				     .keep_empty = true };
 	struct vhd_image *grand = NULL;
 	struct vhd_image *parent;
 	struct vhd_part part;
@@ -417,6 +453,7 @@ int vhd_copy(const struct vhd_ctx *ctx, const struct vhd_copy *spec)
 		return ret;
 	posix_fadvise(from->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 	create.size = from->size;
+	create.same_size = !from->raw;
 	ret = vhd_part_begin(&part, ctx, spec->to,
 			     spec->to_raw ? NULL : &create, from->size);
 	if (!ret) {

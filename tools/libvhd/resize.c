@@ -6,7 +6,8 @@
  * footers change. Else the metadata is laid out anew at the beginning of the
  * file, as tap does it: header, BAT, batmap, locators. Blocks that lie in the
  * way are copied behind the last one; all of it under a journal (journal.c).
- * When the disk shrinks, what was behind the new end is dropped from the BAT.
+ * When the disk shrinks, which must be asked for, what was behind the new end
+ * is dropped from the BAT.
  *
  * A fixed disk grows under a journal, too, and shrinks without one.
  */
@@ -56,12 +57,14 @@ static void vhd_footer_resize(struct vhd_footer *f, uint64_t size)
  */
 static int vhd_hide_tail(struct vhd_image *image)
 {
-	uint32_t in = image->sectors % image->block_sectors;
-	uint32_t block = image->nr_blocks - 1;
+	uint64_t end = image->footer.current_size / VHD_SECTOR;
+	uint32_t in = end % image->block_sectors;
+	uint64_t block = end / image->block_sectors;
 	uint8_t map[VHD_BLOCK_SIZE / VHD_SECTOR / 8];
 	int ret = 0;
 
-	if (!in || image->bat[block] == VHD_BAT_UNUSED)
+	if (!in || block >= image->header.max_bat ||
+	    image->bat[block] == VHD_BAT_UNUSED)
 		return 0;
 	if (image->batmap_good && vhd_test_bit(image->batmap_map, block)) {
 		vhd_clear_bit(image->batmap_map, block);
@@ -72,11 +75,60 @@ static int vhd_hide_tail(struct vhd_image *image)
 	for (; in < image->block_sectors; in++)
 		vhd_clear_bit(map, in);
 	if (!ret)
-		ret = vhd_pwrite(image->fd, map, image->bitmap_bytes,
-				 (uint64_t)image->bat[block] * VHD_SECTOR);
+		ret = vhd_bitmap_write(image, (uint64_t)image->bat[block] *
+				       VHD_SECTOR, map);
 	if (!ret && fdatasync(image->fd))
 		ret = -errno;
 	return ret ? vhd_resize_failed(image, ret) : 0;
+}
+
+/* How much data the image holds behind @size, in bytes. */
+static int vhd_data_behind(const struct vhd_image *image, uint64_t size,
+			   uint64_t *bytes)
+{
+	uint64_t sector = size / VHD_SECTOR;
+	uint8_t have[VHD_CHUNK / 8];
+	uint8_t *buf = malloc(VHD_BLOCK_SIZE);
+	uint32_t nr, i;
+	int ret = buf ? 0 : -ENOMEM;
+
+	*bytes = 0;
+	for (; sector < image->sectors && !ret; sector += nr) {
+		nr = VHD_CHUNK - sector % VHD_CHUNK;
+		if (nr > image->sectors - sector)
+			nr = image->sectors - sector;
+		if (!vhd_layer_has(image, sector, nr))
+			continue;
+		memset(have, 0, sizeof(have));
+		ret = vhd_layers_read(image, image->parent, sector, nr, buf,
+				      have);
+		for (i = 0; i < nr && !ret; i++)
+			if (vhd_test_bit(have, i) &&
+			    !vhd_is_zero(buf + (size_t)i * VHD_SECTOR,
+					 VHD_SECTOR))
+				*bytes += VHD_SECTOR;
+	}
+	free(buf);
+	return ret;
+}
+
+/* May the disk lose what is behind @size? */
+static int vhd_may_shrink(const struct vhd_image *image, uint64_t size,
+			  bool asked)
+{
+	uint64_t lost;
+	int ret;
+
+	if (size >= image->size)
+		return 0;
+	if (asked)
+		return vhd_no_child(image);
+	ret = vhd_data_behind(image, size, &lost);
+	if (ret)
+		return ret;
+	return vhd_msg(&image->ctx, -EINVAL,
+		       "%s: size is %" PRIu64 ", less than %" PRIu64 ", which it has: %" PRIu64 " bytes of data behind it would be lost for ever; if they may be, say so (vhd-util resize --shrink)",
+		       image->path, size, image->size, lost);
 }
 
 uint64_t vhd_room(const struct vhd_image *image)
@@ -193,7 +245,7 @@ static int vhd_layout_plan(struct vhd_layout *l, uint64_t size)
 	l->footer = image->footer;
 	vhd_footer_resize(&l->footer, size);
 	l->footer.data_offset = VHD_FOOTER_SIZE;
-	l->nr_blocks = size / block;
+	l->nr_blocks = (size + block - 1) / block;
 	if (l->header.max_bat < l->nr_blocks)
 		l->header.max_bat = l->nr_blocks;
 	if (l->header.max_bat > VHD_BAT_MAX)
@@ -289,7 +341,7 @@ static int vhd_layout_batmap(struct vhd_layout *l, uint8_t *buf)
 	uint32_t i;
 	int ret;
 
-	for (i = 0; i < l->nr_blocks && i < image->nr_blocks &&
+	for (i = 0; i < l->nr_blocks && i < image->nr_blocks && i < bytes * 8 &&
 	     image->batmap_good; i++)
 		if (vhd_test_bit(image->batmap_map, i))
 			vhd_set_bit(map, i);
@@ -380,15 +432,15 @@ static int vhd_resize_cut(const struct vhd_ctx *ctx, const char *path)
 }
 
 int vhd_resize(const struct vhd_ctx *ctx, const char *path, uint64_t size,
-	       const char *journal)
+	       const char *journal, bool shrink)
 {
 	struct vhd_image *image;
 	bool fixed;
 	int ret = 0;
 
-	if (!size || size > VHD_DISK_MAX)
-		return vhd_msg(ctx, size ? -EFBIG : -EINVAL,
-			       "%s: size is %" PRIu64 " bytes, must be 1 to %llu (2040 GiB): the block table has 32-bit sector numbers",
+	if (!size || size % VHD_SECTOR || size > VHD_DISK_MAX)
+		return vhd_msg(ctx, size > VHD_DISK_MAX ? -EFBIG : -EINVAL,
+			       "%s: size is %" PRIu64 " bytes, must be a multiple of 512 from 512 to %llu (2040 GiB): the block table has 32-bit sector numbers",
 			       path, size, VHD_DISK_MAX);
 	if (journal && !access(journal, F_OK))
 		ret = vhd_revert(ctx, path, journal);
@@ -397,9 +449,9 @@ int vhd_resize(const struct vhd_ctx *ctx, const char *path, uint64_t size,
 	if (ret)
 		return ret;
 	fixed = image->footer.type == VHD_TYPE_FIXED;
-	size = vhd_round_up(size, fixed ? VHD_BLOCK_SIZE :
-			    image->header.block_size);
 	ret = size == image->size || !journal ? 0 : vhd_edit_sizable(image);
+	if (!ret && journal)
+		ret = vhd_may_shrink(image, size, shrink);
 	if (ret || size == image->size)
 		;
 	else if (!journal)
@@ -429,7 +481,8 @@ int vhd_grow(const struct vhd_ctx *ctx, const char *path, uint64_t size)
 	else
 		ret = vhd_journal_name(path, journal);
 	fast = image->footer.type != VHD_TYPE_FIXED && size <= VHD_DISK_MAX &&
-	       vhd_round_up(size, image->header.block_size) <= vhd_room(image);
+	       size <= vhd_room(image);
 	vhd_close(image);
-	return ret ? ret : vhd_resize(ctx, path, size, fast ? NULL : journal);
+	return ret ? ret : vhd_resize(ctx, path, size, fast ? NULL : journal,
+				      false);
 }

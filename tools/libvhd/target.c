@@ -147,10 +147,9 @@ static int vhd_target_flush(struct vhd_target *t)
 			if (!t->fresh)
 				ret = vhd_bat_write(image, block, block);
 		} else {
-			ret = vhd_pwrite(image->fd, t->batch[i].map,
-					 image->bitmap_bytes,
-					 (uint64_t)image->bat[block] *
-					 VHD_SECTOR);
+			ret = vhd_bitmap_write(image,
+					       (uint64_t)image->bat[block] *
+					       VHD_SECTOR, t->batch[i].map);
 		}
 		if (!ret && t->batch[i].full && image->batmap_good)
 			vhd_set_bit(image->batmap_map, block);
@@ -246,7 +245,7 @@ static int vhd_target_new_block(struct vhd_target *t, uint32_t block,
 		memset(map, 0xff, (image->block_sectors + 7) / 8);
 	else
 		memcpy(map, have + first / 8, (nr + 7) / 8);
-	ret = vhd_pwrite(image->fd, map, image->bitmap_bytes, t->next);
+	ret = vhd_bitmap_write(image, t->next, map);
 	if (ret)
 		return vhd_msg(&image->ctx, ret, "%s: cannot write at %" PRIu64 ": %s",
 			       image->path, t->next, strerror(-ret));

@@ -92,7 +92,10 @@ void vhd_sort(uint32_t *values, size_t nr)
 	}
 }
 
-/* Locks of images cover the bytes before it; a merge has one at it, too. */
+/*
+ * Locks of images cover the bytes before it. The byte at it is locked too,
+ * exclusively to merge into an image, shared to make it a parent.
+ */
 #define VHD_LOCK_END		(1LL << 62)
 
 /*
@@ -137,10 +140,11 @@ int vhd_lock(const struct vhd_ctx *ctx, int fd, bool exclusive,
 		       exclusive ? "" : " for writing");
 }
 
-int vhd_lock_merge(const struct vhd_ctx *ctx, int fd, const char *path)
+int vhd_lock_merge(const struct vhd_ctx *ctx, int fd, bool merge,
+		   const char *path)
 {
 	const struct flock lock = {
-		.l_type = F_WRLCK,
+		.l_type = merge ? F_WRLCK : F_RDLCK,
 		.l_whence = SEEK_SET,
 		.l_start = VHD_LOCK_END,
 		.l_len = 1,
@@ -152,5 +156,6 @@ int vhd_lock_merge(const struct vhd_ctx *ctx, int fd, const char *path)
 	if (ret != -EBUSY)
 		return ret;
 	return vhd_msg(ctx, -EBUSY,
-		       "%s: in use: another program merges into it", path);
+		       "%s: in use: another program merges into it%s", path,
+		       merge ? " or makes a child of it" : "");
 }

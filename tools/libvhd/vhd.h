@@ -30,9 +30,14 @@ extern "C" {
 #define VHD_BAT_UNUSED		0xffffffffU
 /* More BAT entries than any disk of 2040 GiB with 1 MiB blocks needs. */
 #define VHD_BAT_MAX		(2U << 20)
-/* Largest disk: 2040 GiB. Sector numbers of blocks have 32 bits. */
+/*
+ * Largest disk that is made: 2040 GiB, what all programs take. Those that are
+ * there may be larger: XenServer made some of 2093050 MiB, as much as fits in
+ * a file of 2 TiB, where the sector numbers of 32 bits end.
+ */
 #define VHD_DISK_MAX		(2040ULL << 30)
 #define VHD_DISK_MAX_MB		(2040ULL << 10)
+#define VHD_DISK_LIMIT		(2ULL << 40)
 #define VHD_FILE_MAX		(1ULL << 41)
 /* Longest chain, leaf included. */
 #define VHD_CHAIN_MAX		64
@@ -50,6 +55,8 @@ extern "C" {
 #define VHD_NO_OFFSET		0xffffffffffffffffULL
 #define VHD_CREATOR_TAP		"tap"	/* with the NUL: four bytes */
 #define VHD_CREATOR_VERSION	0x00010003U
+/* Of tap: the first sector of a bitmap is the lowest bit of byte 0, not the highest. */
+#define VHD_CREATOR_OLD_BITS	0x00000001U
 #define VHD_BATMAP_VERSION	0x00010002U
 
 #define VHD_PLAT_MACX		0x4d616358U
@@ -201,11 +208,13 @@ static inline void vhd_set_bit(uint8_t *map, uint32_t bit)
  * @header: the header
  * @block_sectors: sectors of data in a block
  * @bitmap_bytes: size of a block's bitmap, whole sectors
+ * @old_bits: bitmaps in the file have the bits of each byte in reverse order
  * @nr_blocks: blocks the disk needs, not more than @header.max_bat
  * @bat: @header.max_bat entries
  * @batmap: batmap header, if @batmap_map is not NULL
  * @batmap_off: offset of the batmap header in the file
- * @batmap_map: the map, vhd_batmap_bytes() bytes
+ * @batmap_map: the map, vhd_batmap_bytes() bytes, and zeros up to a bit for
+ *	each entry of the BAT: the map of tap may be some blocks short
  * @batmap_good: the map can be trusted
  * @meta_end: end of header, BAT, batmap and locators in bytes
  * @data_end: end of the last block, at least @meta_end, in bytes
@@ -230,6 +239,7 @@ struct vhd_image {
 	struct vhd_header header;
 	uint32_t block_sectors;
 	uint32_t bitmap_bytes;
+	bool old_bits;
 	uint32_t nr_blocks;
 	uint32_t *bat;
 	struct vhd_batmap batmap;
@@ -266,6 +276,16 @@ struct vhd_image {
 #define VHD_OPEN_MERGE		0x200
 /* Believe the copy of the footer at 0, whatever is at the end. */
 #define VHD_OPEN_BACKUP		0x400
+/*
+ * With VHD_OPEN_LOCK: to name the image as the parent of another one. Nothing
+ * may write to it or merge into it meanwhile: the child would see that.
+ */
+#define VHD_OPEN_CHILD		0x800
+/*
+ * As a parent: up to the size in the footer, also if the geometry is what
+ * counts (see vhd_disk_size()) and is less. Children may be as large as that.
+ */
+#define VHD_OPEN_WHOLE		0x1000
 
 /**
  * vhd_open() - open an image
@@ -297,9 +317,16 @@ int vhd_depth(const struct vhd_image *image);
 uint64_t vhd_block_after(const struct vhd_image *image, uint64_t end);
 /* Size of a block with its bitmap in bytes. */
 uint64_t vhd_block_bytes(const struct vhd_image *image);
-/* Read the bitmap of a block into @image->bitmap_bytes at @map. */
+/*
+ * Read the bitmap of a block into @image->bitmap_bytes at @map, and write it,
+ * the first sector the highest bit of byte 0 whatever it is in the file.
+ */
 int vhd_bitmap_read(const struct vhd_image *image, uint32_t block,
 		    uint8_t *map);
+int vhd_bitmap_write(const struct vhd_image *image, uint64_t off,
+		     const uint8_t *map);
+/* From the order of the file to ours, or back. */
+void vhd_bitmap_order(const struct vhd_image *image, uint8_t *map);
 /* Read the data of a block, whatever its bitmap says of it. */
 int vhd_block_read(const struct vhd_image *image, uint32_t block, void *data);
 /*
@@ -342,7 +369,8 @@ int vhd_parent_stand_in(struct vhd_image *image, const char *path);
 /**
  * struct vhd_create - what to make
  * @path: new file
- * @size: size of the disk in bytes; rounded up to whole blocks
+ * @size: size of the disk in bytes, a multiple of 512
+ * @same_size: @size is that of another image; it may be up to VHD_DISK_LIMIT
  * @size_max: reserve metadata for a disk of that size; 0: none extra
  * @fixed: a fixed image, its space reserved
  * @parent: parent of a snapshot, or NULL; @size 0: as large as the parent
@@ -353,6 +381,7 @@ int vhd_parent_stand_in(struct vhd_image *image, const char *path);
 struct vhd_create {
 	const char *path;
 	uint64_t size;
+	bool same_size;
 	uint64_t size_max;
 	bool fixed;
 	const char *parent;
@@ -435,7 +464,7 @@ int vhd_set_parent(const struct vhd_ctx *ctx, const char *path,
 /* Move the footer so that the file has @size bytes. */
 int vhd_set_file_size(const struct vhd_ctx *ctx, const char *path,
 		      uint64_t size);
-/* Forget all blocks. */
+/* Forget all blocks. -EBUSY: in use, or it has children. */
 int vhd_kill_data(const struct vhd_ctx *ctx, const char *path);
 /*
  * Write the footers anew, from the one at the end, or, if that is bad or with
@@ -447,19 +476,23 @@ int vhd_repair(const struct vhd_ctx *ctx, const char *path, bool backup);
  * vhd_resize() - change the size of the disk
  * @ctx: messages
  * @path: the image
- * @size: in bytes, rounded up to whole blocks
+ * @size: in bytes, a multiple of 512
  * @journal: new file that says how to undo it while it is under way; NULL:
  *	only grow, and only as far as the metadata has room
+ * @shrink: a smaller size, with which data is lost, is meant
  *
  * If @journal is there, what it tells of is undone first.
+ *
+ * Return: 0; -EINVAL: it would shrink without @shrink; -EBUSY: in use, or it
+ * would shrink and has children; or another -errno.
  */
 int vhd_resize(const struct vhd_ctx *ctx, const char *path, uint64_t size,
-	       const char *journal);
+	       const char *journal, bool shrink);
 /**
  * vhd_grow() - make the disk larger in the fastest way there is
  * @ctx: messages
  * @path: the image
- * @size: in bytes, rounded up to whole blocks
+ * @size: in bytes, a multiple of 512
  *
  * Only the footers change if the metadata has room, else all of it does under
  * a journal beside the image.
@@ -485,8 +518,7 @@ int vhd_revert(const struct vhd_ctx *ctx, const char *path,
  * @output: change no image, make a new one of @path and its parent; or NULL
  * @sparse: zeros become holes
  * @live: the chain is in use, but neither @path nor its parents are written;
- *	who reads it sees no difference. Refused with -EBUSY if another image
- *	in the folder of one of the two has the same parent.
+ *	its readers see no difference
  * @rate: bytes per second at most, on average; 0: as fast as it goes
  * @stop: asked now and then, with @opaque of @progress, whether to end with
  *	-EINTR; what is left can be done at another time; or NULL
@@ -504,7 +536,14 @@ struct vhd_coalesce {
 	struct vhd_progress progress;
 };
 
-/* @sectors: how many were merged, or NULL. */
+/*
+ * The image that is merged into gets the size of @path, if that is larger;
+ * with @live, or if it is a device, it must have it already (-EFBIG).
+ * @sectors: how many were merged, or NULL.
+ *
+ * Return: -EBUSY: in use, or one of the images that change has another child,
+ * in its own folder or in that of the child on the way to @path.
+ */
 int vhd_coalesce(const struct vhd_ctx *ctx, const struct vhd_coalesce *spec,
 		 uint64_t *sectors);
 

@@ -14,6 +14,9 @@ static inline void vhd_clear_bit(uint8_t *map, uint32_t bit)
 }
 
 /* create.c: how a child names its parent */
+/* Open the parent of an image to be; nothing may write to it meanwhile. */
+int vhd_parent_open(const struct vhd_ctx *ctx, const char *path, bool raw,
+		    struct vhd_image **parent);
 #define VHD_LOCATORS_USED	3U
 /* What is in the sector of a locator; returns its length or -errno. */
 ssize_t vhd_locator_build(const char *name, uint32_t code, uint8_t *buf);
@@ -82,14 +85,17 @@ int vhd_bat_write(const struct vhd_image *image, uint32_t first,
 int vhd_block_start(const struct vhd_image *image, uint64_t off,
 		    uint32_t *start);
 
-/* family.c */
+/*
+ * family.c: to be asked before what an image holds is changed, because its
+ * children show it.
+ */
 /* -EBUSY: others in the folders of the two are children of @parent, too. */
 int vhd_only_child(const struct vhd_image *parent,
 		   const struct vhd_image *child);
+/* -EBUSY: there are children of @image in its folder. */
+int vhd_no_child(const struct vhd_image *image);
 
 /* edit.c */
-/* The journal of an image for which nobody names one, in PATH_MAX bytes. */
-int vhd_journal_name(const char *path, char *name);
 /* Open to change it; what a journal beside it tells of is undone first. */
 int vhd_edit_open(const struct vhd_ctx *ctx, const char *path,
 		  unsigned int flags, struct vhd_image **image);

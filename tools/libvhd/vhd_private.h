@@ -14,6 +14,15 @@ static inline uint64_t vhd_round_up(uint64_t value, uint64_t to)
 	return (value + to - 1) / to * to;
 }
 
+/* Bytes of the batmap in memory: no block needs a check. */
+static inline size_t vhd_batmap_room(const struct vhd_image *image)
+{
+	uint64_t bytes = vhd_batmap_bytes(image->footer.current_size);
+	uint64_t blocks = image->header.max_bat / 8 + 1;
+
+	return blocks > bytes ? blocks : bytes;
+}
+
 /* Send a message; returns @error, so that it can end a function. */
 int vhd_msg(const struct vhd_ctx *ctx, int error, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -41,8 +50,13 @@ int vhd_locator_read(const struct vhd_image *image,
 /* Take the lock on an image; waits a moment for I/O of a dead program. */
 int vhd_lock(const struct vhd_ctx *ctx, int fd, bool exclusive,
 	     const char *path);
-/* Of a parent in use, to merge into it; its readers do not mind. */
-int vhd_lock_merge(const struct vhd_ctx *ctx, int fd, const char *path);
+/*
+ * Lock an image that may have readers against writers, and besides: @merge, to
+ * merge into it, against all others who merge or make children of it; else
+ * against those who merge.
+ */
+int vhd_lock_merge(const struct vhd_ctx *ctx, int fd, bool merge,
+		   const char *path);
 
 /* explain.c */
 

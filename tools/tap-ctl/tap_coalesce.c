@@ -103,7 +103,7 @@ static int tap_grow_parent(struct tap_live *l, const struct vhd_image *image,
 	err = tap_live_pause(l);
 	if (err)
 		return err;
-	err = vhd_resize(&l->ctx, parent->path, image->size, NULL);
+	err = vhd_resize(&l->ctx, parent->path, image->size, NULL, false);
 	return tap_live_unpause(l, err);
 }
 

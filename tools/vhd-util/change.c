@@ -60,7 +60,7 @@ int vu_resize(const struct vu_args *args)
 	if (vu_disk_size(args, 's', &size))
 		return VU_USAGE;
 	return vu_status(vhd_resize(&vu_ctx, args->opt['n'], size,
-				    args->opt['j']));
+				    args->opt['j'], args->flags & VU_SHRINK));
 }
 
 int vu_revert(const struct vu_args *args)

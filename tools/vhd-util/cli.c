@@ -165,6 +165,7 @@ int vu_run(const struct vu_verb *verb, int argc, char **argv)
 		{ "version", no_argument, NULL, VU_LONG_VERSION },
 		{ "json", no_argument, NULL, VU_LONG_FLAGS + VU_JSON },
 		{ "bytes", no_argument, NULL, VU_LONG_FLAGS + VU_BYTES },
+		{ "shrink", no_argument, NULL, VU_LONG_FLAGS + VU_SHRINK },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct vu_args args = { .verb = verb->name };

@@ -111,12 +111,13 @@ static const struct vu_verb vu_verbs[] = {
 	  VU_HELP_FILE
 	  "  -b            from the copy at the start, whatever is at the end\n",
 	  vu_repair },
-	{ "resize", "n:s:j:f", "ns", 0,
-	  "-n FILE -s SIZE -j JOURNAL | -f",
+	{ "resize", "n:s:j:f", "ns", VU_SHRINK,
+	  "-n FILE -s SIZE -j JOURNAL [--shrink] | -f",
 	  "Change the size of the disk.\n"
 	  VU_HELP_FILE
 	  "  -s SIZE       the new size\n"
 	  "  -j JOURNAL    new file that tells how to undo it while it runs\n"
+	  "  --shrink      the new size may be smaller: what is behind it is lost\n"
 	  "  -f            grow as far as query -S says; needs no journal\n"
 	  VU_HELP_SIZES, vu_resize },
 	{ "revert", "n:j:", "nj", 0, "-n FILE -j JOURNAL",

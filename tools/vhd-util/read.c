@@ -466,7 +466,7 @@ int vu_read(const struct vu_args *args)
 	const char *what;
 	int ret = 0;
 
-	if (vu_number(args, 'c', 1, VHD_DISK_MAX, 1, &r.count))
+	if (vu_number(args, 'c', 1, VHD_DISK_LIMIT, 1, &r.count))
 		return VU_USAGE;
 	if (!strpbrk(args->order, "ptbBmieajdrR"))
 		return vu_wrong(args, "option -p, -t, -b, -B, -m, -i, -e, -a, -j, -d, -r or -R is missing");

@@ -22,14 +22,14 @@
 /* MiB per second */
 #define VU_RATE_MAX	(1 << 20)
 #define VU_LETTERS	128
-#define VU_SECTORS_MAX	(VHD_DISK_MAX / VHD_SECTOR)
+#define VU_SECTORS_MAX	(VHD_DISK_LIMIT / VHD_SECTOR)
 
 /**
  * struct vu_args - a parsed command line
  * @verb: name of the verb
  * @opt: for each option letter NULL, or its argument, or "" if it has none
  * @order: the letters in the order they were given, each once
- * @flags: long options that were given: VU_JSON, VU_BYTES
+ * @flags: long options that were given: VU_JSON, VU_BYTES, VU_SHRINK
  * @argv: arguments that are no options
  * @argc: number of them
  */
@@ -45,6 +45,7 @@ struct vu_args {
 #define VU_JSON		0x1	/* has --json */
 #define VU_FILES	0x2	/* takes arguments besides options */
 #define VU_BYTES	0x4	/* has --bytes */
+#define VU_SHRINK	0x8	/* has --shrink */
 
 /**
  * struct vu_verb - a verb
