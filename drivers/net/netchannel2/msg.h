@@ -7,10 +7,6 @@
 
 #include "ring.h"
 
-/* Segments of a packet: as many as Linux's stack makes of UDP, and takes. */
-#define NC2_MAX_UDP_SEGS	128
-/* 128 bytes each of the largest packet, which only odd paths go below. */
-#define NC2_MAX_TCP_SEGS	512
 /*
  * Room in a ring that only answers may use: one for each unanswered packet, and
  * what nc2_producer_room() wants to see free for the last of them.
@@ -65,7 +61,7 @@ struct nc2_limits {
  * @flags: NC2_PACKET_*; with @seg, NC2_PACKET_CSUM_BLANK is there
  * @seg: NC2_SEG_*
  * @hash_type: NC2_HASH_*
- * @mss: payload of a segment; with @seg, 1 to @len limit - ETH_HLEN
+ * @mss: payload of a segment; with @seg, 1 to the limit of @len less ETH_HLEN
  * @csum_start: where the checksum begins; if it is blank, ETH_HLEN or more
  * @csum_offset: where it is, from there; if it is blank, in the packet
  * @prefix_at: where in the message its first bytes are, if any are

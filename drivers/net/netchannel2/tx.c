@@ -255,7 +255,8 @@ static void nc2_tx_put_staged(struct nc2_queue *q, const struct sk_buff *skb,
 	struct nc2_msg_staged m;
 
 	nc2_write_staged(p, &m);
-	if (q->free_slots && skb->len > READ_ONCE(q->nd->tx_copybreak)) {
+	if (q->free_slots && p->len > READ_ONCE(q->nd->tx_copybreak) &&
+	    p->len <= q->limits.slot) {
 		m.hdr.type = NC2_MSG_SLOT;
 		m.offset = nc2_tx_fill_slot(q, skb);
 		q->tx_stats.slots++;

@@ -167,9 +167,18 @@
  * frame, and the receiver is to complete it from csum_start to the end.
  * csum_start is behind the Ethernet header, and the checksum within the packet. A
  * segmentation type implies it, and asks for segments of mss bytes of payload,
- * from 1 to NC2_MAX_PACKET_BYTES less the Ethernet header.
+ * from 1 to NC2_MAX_PACKET_BYTES less the Ethernet header. There must not be more
+ * segments than NC2_MAX_TCP_SEGS or NC2_MAX_UDP_SEGS. Where one VLAN tag is in
+ * the frame, the headers are behind it; a frame with several has neither.
  * Both only after the receiver has said that it takes them; and a packet
  * under way when it takes that back is dropped or completed, it is no error.
+ *
+ * What is wrong with the place of a checksum, or with the number of segments,
+ * or does not fit the headers, costs the packet: a network stack may have been
+ * handed it by anybody. The receiver drops it, and the connection goes on.
+ *
+ * Packets of a queue are received in the order in which they were sent. A hash is
+ * a hint: it may be missing from some packets of a flow and change for others.
  *
  * Queues
  * ======
@@ -198,6 +207,9 @@
 #define NC2_MAX_PACKET_BYTES		65536
 /* Of the part of a packet that is in its message. */
 #define NC2_MAX_PREFIX_BYTES		256
+/* Of a packet with a segmentation type; that many packets can be made of it. */
+#define NC2_MAX_TCP_SEGS		512
+#define NC2_MAX_UDP_SEGS		128
 #define NC2_PAGE_SIZE			4096
 /* Where the control page has its grant references, and how many at most. */
 #define NC2_CONTROL_REFS_OFFSET		256
@@ -425,7 +437,7 @@ struct nc2_msg_set_features {
  * @csum_offset: where the checksum is, from csum_start
  * @hash_type: NC2_HASH_*
  * @pad: 0
- * @hash: a hash of the flow, the same for each of its packets
+ * @hash: a hash of the flow, see above
  * @reserved: 0
  */
 struct nc2_msg_staged {
