@@ -310,7 +310,8 @@ static void resize_fails(void **state)
 	tapctl_write(f, "fail.RESUME", "2");
 	assert_int_equal(RESIZE(f, "-s", "200"), ENOENT);
 	assert_non_null(strstr(f->err, "minor 0 is paused"));
-	assert_non_null(strstr(tapctl_read(f, "run/tap0.opened"), "paused=1"));
+	/* Its image is whole, so it may be recovered. */
+	assert_non_null(strstr(tapctl_read(f, "run/tap0.opened"), "paused=2"));
 }
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, tapctl_setup, \

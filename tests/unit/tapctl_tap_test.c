@@ -441,7 +441,7 @@ static void tapctl_pause(void **state)
 	assert_non_null(strstr(tapctl_read(f, "log"),
 			       "RESUME 0 vhd:/a/new flags=0x80 prt=0 timeout=0 secondary=vhd:/b\n"));
 	assert_string_equal(tapctl_read(f, "run/tap0.opened"),
-			    "flags=0x80 timeout=0 paused=0 parent=0 secondary=vhd:/b\n");
+			    "flags=0x80 timeout=0 paused=0 parent=0 secondary=vhd:/b\nopened=vhd:/a/x\n");
 	/* A mirror takes the place of a standby, a new image that of all. */
 	tapctl_write(f, "run/tap0.opened",
 		     "flags=0x3c0 timeout=0 paused=1 parent=7 secondary=vhd:/b\n");
@@ -452,10 +452,112 @@ static void tapctl_pause(void **state)
 	assert_int_equal(RUN(f, "unpause", "-p", pid, "-m", "0", "-a",
 			     "vhd:/a/new"), 0);
 	assert_string_equal(tapctl_read(f, "run/tap0.opened"),
-			    "flags=0x200 timeout=0 paused=0 parent=0 secondary=\n");
+			    "flags=0x200 timeout=0 paused=0 parent=0 secondary=\nopened=vhd:/a/x\n");
 	tapctl_write(f, "fail.RESUME", "2");
 	assert_int_equal(RUN(f, "unpause", "-p", pid, "-m", "0"), ENOENT);
 	assert_non_null(strstr(f->err, "cannot unpause minor 0"));
+}
+
+/* A pause that fails leaves nothing that would keep recover away. */
+static void tapctl_pause_timeout(void **state)
+{
+	struct tapctl_fake *f = *state;
+	char pid[16];
+	pid_t child;
+
+	tapctl_tap(f, 0, "vhd:/a/x", "running", 0);
+	child = tapctl_tapdisk(f, TAPCTL_STUCK, 0, -1);
+	snprintf(pid, sizeof(pid), "%d", child);
+	assert_int_equal(RUN(f, "pause", "-p", pid, "-m", "0", "-t", "0"),
+			 ETIMEDOUT);
+	assert_false(tapctl_exists(f, "run/tap0.opened"));
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+	tapctl_tap(f, 0, "vhd:/a/x", "waiting", 0);
+	assert_int_equal(RUN(f, "recover", "-m", "0"), 0);
+
+	/* Nor does one whose tap-ctl was killed before it knew of it. */
+	tapctl_tap(f, 1, "vhd:/a/y", "running", 0);
+	child = tapctl_tapdisk(f, TAPCTL_STUCK, 1, -1);
+	snprintf(pid, sizeof(pid), "%d", child);
+	fflush(stdout);
+	if (!fork()) {
+		alarm(1);
+		RUN(f, "pause", "-p", pid, "-m", "1");
+		_exit(0);
+	}
+	while (waitpid(-1, NULL, 0) > 0 && !tapctl_exists(f, "run/tap1.opened"))
+		;
+	assert_true(tapctl_exists(f, "run/tap1.opened"));
+	kill(child, SIGKILL);
+	tapctl_tap(f, 1, "vhd:/a/y", "waiting", 0);
+	assert_int_equal(RUN(f, "recover", "-m", "1"), 0);
+	assert_false(tapctl_exists(f, "run/tap1.opened"));
+}
+
+/* The tapdisk died during a pause: unpause starts another one. */
+static void tapctl_unpause_dead(void **state)
+{
+	struct tapctl_fake *f = *state;
+
+	tapctl_tap(f, 0, "vhd:/a/x", "waiting", 0);
+	tapctl_write(f, "run/tap0.opened",
+		     "flags=0x82 timeout=7 paused=1 parent=0 secondary=vhd:/b\n");
+	assert_int_equal(RUN(f, "recover", "-m", "0"), EBUSY);
+	assert_non_null(strstr(f->err, "unpause it"));
+	tapctl_write(f, "fail.OPEN", "2");
+	assert_int_equal(RUN(f, "unpause", "-p", "4194303", "-m", "0", "-a",
+			     "vhd:/a/new"), ENOENT);
+	assert_non_null(strstr(tapctl_read(f, "run/tap0.opened"), "paused=1"));
+	tapctl_write(f, "fail.OPEN", "0");
+	tapctl_tap(f, 0, "vhd:/a/x", "waiting", 0);
+	assert_int_equal(RUN(f, "unpause", "-p", "4194303", "-m", "0", "-a",
+			     "vhd:/a/new"), 0);
+	assert_non_null(strstr(tapctl_read(f, "log"),
+			       "OPEN 0 vhd:/a/new flags=0x2 prt=0 timeout=7 secondary=\n"));
+	assert_string_equal(tapctl_read(f, "run/tap0.opened"),
+			    "flags=0x2 timeout=7 paused=0 parent=0 secondary=\nopened=vhd:/a/x\n");
+	assert_int_equal(RUN(f, "unpause", "-p", "4194303", "-m", "9"), ENODEV);
+}
+
+/* Whoever opened it finds it by that name, whatever its image is now. */
+static void tapctl_opened_name(void **state)
+{
+	struct tapctl_fake *f = *state;
+	char pid[16], want[100];
+
+	assert_int_equal(RUN(f, "create", "-a", "vhd:/a/disk"), 0);
+	assert_int_equal(RUN(f, "list"), 0);
+	assert_int_equal(sscanf(f->out, "pid=%15s", pid), 1);
+	assert_int_equal(RUN(f, "pause", "-p", pid, "-m", "0"), 0);
+	assert_int_equal(RUN(f, "unpause", "-p", pid, "-m", "0", "-a",
+			     "vhd:/a/child"), 0);
+	snprintf(want, sizeof(want),
+		 "pid=%s minor=0 state=0 args=vhd:/a/child\n", pid);
+	assert_int_equal(RUN(f, "list", "-t", "vhd", "-f", "/a/disk"), 0);
+	assert_string_equal(f->out, want);
+	assert_int_equal(RUN(f, "list", "-t", "vhd", "-f", "/a/child"), 0);
+	assert_string_equal(f->out, want);
+	assert_int_equal(RUN(f, "list", "-t", "aio", "-f", "/a/disk"), 0);
+	assert_string_equal(f->out, "");
+	assert_int_equal(RUN(f, "list", "--json"), 0);
+	assert_non_null(strstr(f->out, "\"opened\": \"vhd:/a/disk\""));
+	/* A second snapshot, and a recovery in between. */
+	kill(atoi(pid), SIGKILL);
+	while (tapctl_alive(atoi(pid)))
+		tap_sleep(5);
+	tapctl_tap(f, 0, "vhd:/a/child", "waiting", 0);
+	assert_int_equal(RUN(f, "recover", "-m", "0"), 0);
+	assert_int_equal(RUN(f, "list", "-f", "/a/disk"), 0);
+	assert_int_equal(sscanf(f->out, "pid=%15s", pid), 1);
+	assert_int_equal(RUN(f, "pause", "-p", pid, "-m", "0"), 0);
+	assert_int_equal(RUN(f, "unpause", "-p", pid, "-m", "0", "-a",
+			     "vhd:/a/grandchild"), 0);
+	assert_int_equal(RUN(f, "list", "-t", "vhd", "-f", "/a/disk"), 0);
+	assert_non_null(strstr(f->out, "args=vhd:/a/grandchild\n"));
+	/* The next life of the minor has nothing of it. */
+	assert_int_equal(RUN(f, "destroy", "-p", pid, "-m", "0"), 0);
+	assert_false(tapctl_exists(f, "run/tap0.opened"));
 }
 
 static void tapctl_stats(void **state)
@@ -676,6 +778,9 @@ int main(void)
 		TEST(tapctl_destroy_raced),
 		TEST(tapctl_close),
 		TEST(tapctl_pause),
+		TEST(tapctl_pause_timeout),
+		TEST(tapctl_unpause_dead),
+		TEST(tapctl_opened_name),
 		TEST(tapctl_stats),
 		TEST(tapctl_stats_bad),
 		TEST(tapctl_recover),

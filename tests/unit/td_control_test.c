@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,9 @@
 #include "control.h"
 #include "fake_ring.h"
 #include "td_ctl_client.h"
+#include "td_file.h"
 #include "td_log.h"
+#include "vbd.h"
 
 #define MINOR	5
 #define WAIT	15000
@@ -30,6 +33,20 @@
 static char dir[] = "/tmp/td_control.XXXXXX";
 static char sock[64];
 static pid_t server;
+
+/* The guest's request, and how long its transfer takes in milliseconds. */
+static struct td_timer guest;
+static int guest_ms;
+
+static void guest_start(struct td_timer *timer)
+{
+	static char buf[512];
+
+	if (fake.created)
+		fake_start(BLKTAP_OP_WRITE, 0, 0, 1, buf);
+	else
+		td_timer_start(timer, 1);
+}
 
 /* The server leaves by itself, or is a failed test. */
 static void server_main(void)
@@ -41,7 +58,15 @@ static void server_main(void)
 	alarm(100);
 	if (td_loop_init() || td_control_open(sock))
 		_exit(2);
-	err = td_loop_run();
+	if (guest_ms) {
+		fake.delay_ms = guest_ms;
+		guest.fn = guest_start;
+		td_timer_start(&guest, 1);
+	}
+	do {
+		err = td_loop_run();
+		/* The guest's request has ended, not the server's life. */
+	} while (!err && guest_ms && td_vbds);
 	td_control_close();
 	td_loop_exit();
 	exit(err ? 3 : 0);
@@ -205,6 +230,129 @@ static void test_life(void **state)
 	/* The last disk is gone, and so is the server. */
 	assert_int_equal(server_exit(), 0);
 	assert_int_equal(access(sock, F_OK), -1);
+}
+
+static void wait_state(int want)
+{
+	while (list_one().state != want)
+		usleep(5000);
+}
+
+/* A request for a pause on a connection that stays. */
+static int ask_pause(unsigned int flags)
+{
+	struct td_ctl_msg msg = message(TD_CTL_PAUSE);
+	int fd = dial();
+
+	msg.u.params.flags = flags;
+	assert_int_equal(td_ctl_send(fd, &msg, WAIT), 0);
+	return fd;
+}
+
+static int paused(unsigned int flags)
+{
+	struct td_ctl_msg msg;
+	int fd = ask_pause(flags);
+
+	assert_int_equal(td_ctl_recv(fd, &msg, WAIT), 0);
+	assert_int_equal(msg.type, TD_CTL_PAUSE_RSP);
+	assert_int_equal(msg.u.response.error, 0);
+	assert_int_equal(list_one().state, TD_CTL_PAUSED);
+	return fd;
+}
+
+/* The guest must not wait for ever because a pause cannot be had. */
+static void test_pause_cancelled(void **state)
+{
+	unsigned int i;
+	int fd;
+
+	(void)state;
+	kill(server, SIGKILL);
+	server_exit();
+	unlink(sock);
+	guest_ms = 1000000;
+	setup(state);
+	guest_ms = 0;
+	expect(TD_CTL_ATTACH, TD_CTL_ATTACH_RSP, 0);
+	assert_int_equal(open_image("ram:1M", 0).type, TD_CTL_OPEN_RSP);
+	usleep(100000);
+	for (i = 0; i < 3; i++) {
+		fd = ask_pause(i == 1 ? TD_CTL_TIED : 0);
+		wait_state(TD_CTL_PAUSE_REQUESTED);
+		/* No second one beside it. */
+		expect(TD_CTL_PAUSE, TD_CTL_PAUSE_RSP, EBUSY);
+		assert_int_equal(list_one().state, TD_CTL_PAUSE_REQUESTED);
+		close(fd);
+		wait_state(0);
+	}
+}
+
+/* Its client was killed before it could know of the pause. */
+static void test_pause_unread(void **state)
+{
+	struct pollfd pfd = { .events = POLLIN };
+
+	(void)state;
+	expect(TD_CTL_ATTACH, TD_CTL_ATTACH_RSP, 0);
+	assert_int_equal(open_image("ram:1M", 0).type, TD_CTL_OPEN_RSP);
+	pfd.fd = ask_pause(0);
+	assert_int_equal(poll(&pfd, 1, WAIT), 1);
+	assert_int_equal(list_one().state, TD_CTL_PAUSED);
+	close(pfd.fd);
+	wait_state(0);
+	/* One that has read the answer may leave. */
+	close(paused(0));
+	usleep(100000);
+	assert_int_equal(list_one().state, TD_CTL_PAUSED);
+	/* It is not for others to end, who find it paused. */
+	pfd.fd = ask_pause(TD_CTL_TIED);
+	assert_int_equal(poll(&pfd, 1, WAIT), 1);
+	close(pfd.fd);
+	usleep(100000);
+	assert_int_equal(list_one().state, TD_CTL_PAUSED);
+	expect(TD_CTL_RESUME, TD_CTL_RESUME_RSP, 0);
+}
+
+/* A pause that lasts as long as its client. */
+static void test_pause_tied(void **state)
+{
+	char path[80], name[90];
+	int fd, image;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/image", dir);
+	snprintf(name, sizeof(name), "aio:%s", path);
+	image = open(path, O_RDWR | O_CREAT, 0600);
+	assert_int_equal(ftruncate(image, 1 << 20), 0);
+	expect(TD_CTL_ATTACH, TD_CTL_ATTACH_RSP, 0);
+	assert_int_equal(open_image(name, 0).type, TD_CTL_OPEN_RSP);
+	fd = paused(TD_CTL_TIED);
+	usleep(100000);
+	assert_int_equal(list_one().state, TD_CTL_PAUSED);
+	close(fd);
+	wait_state(0);
+	/* It has ended the pause properly, and somebody else begins one. */
+	fd = paused(TD_CTL_TIED);
+	expect(TD_CTL_RESUME, TD_CTL_RESUME_RSP, 0);
+	close(paused(0));
+	close(fd);
+	usleep(100000);
+	assert_int_equal(list_one().state, TD_CTL_PAUSED);
+	expect(TD_CTL_RESUME, TD_CTL_RESUME_RSP, 0);
+	/* When it dies, its lock on the image may go after its sockets. */
+	fd = paused(TD_CTL_TIED);
+	assert_int_equal(td_file_lock(image, true, path), 0);
+	close(fd);
+	wait_state(TD_CTL_PAUSED | TD_CTL_RESUME_FAILED);
+	close(image);
+	wait_state(0);
+	/* The disk goes while it is paused. */
+	fd = paused(TD_CTL_TIED);
+	expect(TD_CTL_CLOSE, TD_CTL_CLOSE_RSP, 0);
+	close(fd);
+	expect(TD_CTL_DETACH, TD_CTL_DETACH_RSP, 0);
+	unlink(path);
 }
 
 static void test_force_exit(void **state)
@@ -405,6 +553,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 		TEST(test_life),
+		TEST(test_pause_cancelled),
+		TEST(test_pause_unread),
+		TEST(test_pause_tied),
 		TEST(test_force_exit),
 		TEST(test_stats),
 		TEST(test_open_flags),

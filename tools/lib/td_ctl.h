@@ -10,6 +10,9 @@
  * FORCE_SHUTDOWN by CLOSE_RSP; EXIT by the end of the connection. A request
  * that is not understood is answered by TD_CTL_ERROR.
  *
+ * A client that goes away before it has read the answer to PAUSE has never
+ * known of the pause, so there is none: the disk goes on.
+ *
  * This is the protocol of the 2.x user space of blktap, byte for byte: its
  * tap-ctl and ours can talk to its tapdisk2 and to ours.
  */
@@ -77,6 +80,9 @@ enum td_ctl_type {
 #define TD_CTL_NO_O_DIRECT	0x200
 #define TD_CTL_ENCRYPTED	0x400
 
+/* Flag of PAUSE: the disk goes on when the client closes the connection. */
+#define TD_CTL_TIED		0x10000
+
 /* State of a disk, as LIST tells it. */
 #define TD_CTL_DEAD		0x1
 #define TD_CTL_CLOSED		0x2
@@ -106,7 +112,7 @@ struct td_ctl_image {
 
 /**
  * struct td_ctl_params - ATTACH, OPEN, RESUME, CLOSE, PAUSE
- * @flags: TD_CTL_SHARED..
+ * @flags: TD_CTL_SHARED..; PAUSE: TD_CTL_TIED
  * @devnum: minor number; not used, the cookie tells it
  * @domid: not used
  * @path: "type:path", ends with NUL; RESUME: empty for what it was

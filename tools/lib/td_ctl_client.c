@@ -222,19 +222,32 @@ int td_ctl_call(pid_t pid, struct td_ctl_msg *msg, int timeout_ms)
 
 int td_ctl_call_path(const char *path, struct td_ctl_msg *msg, int timeout_ms)
 {
-	int64_t deadline = td_ctl_deadline(timeout_ms);
-	uint16_t type = msg->type;
 	int fd, err;
 
-	fd = td_ctl_connect_path(path, timeout_ms);
-	err = fd < 0 ? fd : td_ctl_send_by(fd, msg, deadline);
-	if (!err)
-		err = td_ctl_recv_msg(fd, msg, deadline);
+	err = td_ctl_call_keep(path, msg, timeout_ms, &fd);
 	if (fd >= 0)
 		close(fd);
-	if (err) {
+	return err;
+}
+
+int td_ctl_call_keep(const char *path, struct td_ctl_msg *msg, int timeout_ms,
+		     int *fd)
+{
+	int64_t deadline = td_ctl_deadline(timeout_ms);
+	uint16_t type = msg->type;
+	int err;
+
+	*fd = td_ctl_connect_path(path, timeout_ms);
+	err = *fd < 0 ? *fd : td_ctl_send_by(*fd, msg, deadline);
+	if (!err)
+		err = td_ctl_recv_msg(*fd, msg, deadline);
+	if (err)
 		msg->u.response.message[0] = '\0';
-		return err;
+	else
+		err = td_ctl_answer_error(type, msg);
+	if (err && *fd >= 0) {
+		close(*fd);
+		*fd = -1;
 	}
-	return td_ctl_answer_error(type, msg);
+	return err;
 }

@@ -83,4 +83,16 @@ int td_ctl_call(pid_t pid, struct td_ctl_msg *msg, int timeout_ms);
  */
 int td_ctl_call_path(const char *path, struct td_ctl_msg *msg, int timeout_ms);
 
+/**
+ * td_ctl_call_keep() - td_ctl_call_path() that does not close the connection
+ * @path: path of the control socket
+ * @msg: in: request; out: answer
+ * @timeout_ms: timeout
+ * @fd: set to the connection, for the caller to close, or -1 after an error
+ *
+ * Return: as td_ctl_call().
+ */
+int td_ctl_call_keep(const char *path, struct td_ctl_msg *msg, int timeout_ms,
+		     int *fd);
+
 #endif /* TD_CTL_CLIENT_H */

@@ -141,13 +141,15 @@ static int tap_cli_close(const struct tap_env *env, const struct tap_opts *o)
 static int tap_cli_pause(const struct tap_env *env, const struct tap_opts *o)
 {
 	int s = o->timeout < 0 ? TAP_PAUSE_TIMEOUT : o->timeout;
+	int lock, err;
 
-	return tap_image_pause(env, o->pid, o->minor, s * 1000);
-}
-
-static int tap_cli_unpause(const struct tap_env *env, const struct tap_opts *o)
-{
-	return tap_image_unpause(env, o->pid, o->minor, o);
+	/* Against recover, if the tapdisk dies meanwhile. */
+	lock = tap_sysfs_lock(env, o->minor, TAP_LOCK_TIMEOUT);
+	if (lock < 0)
+		return lock;
+	err = tap_image_pause(env, o->pid, o->minor, s * 1000, NULL);
+	close(lock);
+	return err;
 }
 
 static int tap_cli_stats(const struct tap_env *env, const struct tap_opts *o)
@@ -275,7 +277,7 @@ static const struct tap_verb tap_verbs[] = {
 	  TAP_HELP_TAP
 	  "  -a args    open this image instead: its type, a colon, its path\n"
 	  "  -2 image   with this mirror: its type, a colon, its path\n",
-	  tap_cli_unpause },
+	  tap_unpause },
 	{ "resize", "p:m:s:t:", "pm", false, "-p pid -m minor [-s MiB] [-t sec]",
 	  "Make a disk larger while it is in use.\n"
 	  TAP_HELP_TAP

@@ -151,6 +151,7 @@ int tap_sysfs_lock(const struct tap_env *env, int minor, int timeout_ms);
  * @minor: tap, or -1 if the tapdisk has none
  * @state: TD_CTL_DEAD.., or -1 if unknown
  * @name: "type:path", or empty
+ * @opened: as in struct tap_record
  * @kstate: as in struct tap_sysfs
  * @mode: as in struct tap_sysfs
  */
@@ -159,6 +160,7 @@ struct tap_entry {
 	int minor;
 	int state;
 	char name[TD_CTL_PATH_MAX];
+	char opened[TD_CTL_PATH_MAX];
 	char kstate[16];
 	char mode[16];
 };
@@ -180,7 +182,7 @@ enum tap_list_form {
  * Return: number of entries, or -errno.
  */
 int tap_list_get(const struct tap_env *env, struct tap_entry **entries);
-/* Does an entry pass -p, -m, -t and -f? */
+/* Does an entry pass -p, -m, -t and -f? The latter by @opened as well. */
 bool tap_list_match(const struct tap_entry *e, const struct tap_opts *o);
 void tap_list_print(FILE *f, const struct tap_env *env,
 		    const struct tap_entry *entries, int n,
@@ -209,8 +211,14 @@ int tap_image_open(const struct tap_env *env, int pid, int minor,
 		   const struct tap_opts *o, int busy_ms);
 int tap_image_close(const struct tap_env *env, int pid, int minor, bool force,
 		    int timeout_ms);
+/*
+ * @tie: NULL, or set to a descriptor: when it is closed, by whatever end of
+ * this process, the tapdisk goes on with the image that has the name then.
+ * It is to be closed after tap_image_unpause(). After an error the tap is not
+ * paused, nor will be: a tapdisk cancels what nobody waits for.
+ */
 int tap_image_pause(const struct tap_env *env, int pid, int minor,
-		    int timeout_ms);
+		    int timeout_ms, int *tie);
 int tap_image_unpause(const struct tap_env *env, int pid, int minor,
 		      const struct tap_opts *o);
 /* Return: 0 and a text to be freed, or -errno. */
@@ -245,9 +253,12 @@ void tap_spawn_sweep(const struct tap_env *env);
  * @flags: TD_CTL_RDONLY..
  * @timeout: request timeout in seconds, or 0
  * @paused: the tap is paused: its image is somebody else's at the moment
- * @live: by coalesce, which leaves an image that can be opened at any time
+ * @live: its image can be opened at any time all the same: by coalesce or
+ *	resize, or nobody has been told yet that it is paused
  * @parent: minor of the tap whose disk stands for the parents, or 0
  * @secondary: second image, or empty; with TD_CTL_SECONDARY: it has failed
+ * @opened: "type:path" under which the tap was opened, if unpause has given
+ *	it another image since then, or empty: a toolstack knows it by that
  */
 struct tap_record {
 	unsigned int flags;
@@ -256,6 +267,7 @@ struct tap_record {
 	bool live;
 	int parent;
 	char secondary[TD_CTL_PATH_MAX];
+	char opened[TD_CTL_PATH_MAX];
 };
 
 /*
@@ -268,12 +280,17 @@ int tap_record_load(const struct tap_env *env, int minor,
 int tap_record_save(const struct tap_env *env, int minor,
 		    const struct tap_record *rec);
 void tap_record_drop(const struct tap_env *env, int minor);
+/* What is different when a tap with image @name goes on with @o. */
+void tap_record_unpause(struct tap_record *rec, const char *name,
+			const struct tap_opts *o);
 
 /* tap_tap.c: verbs on whole taps */
 
 int tap_create(const struct tap_env *env, const struct tap_opts *o,
 	       char *path, size_t size);
 int tap_destroy(const struct tap_env *env, int pid, int minor, int timeout);
+/* By its tapdisk, or by a new one if that died while the tap was paused. */
+int tap_unpause(const struct tap_env *env, const struct tap_opts *o);
 int tap_recover(const struct tap_env *env, int minor);
 int tap_recover_all(const struct tap_env *env);
 /*

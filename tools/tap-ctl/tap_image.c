@@ -21,15 +21,18 @@
 /* How often a request that is refused with "busy" is repeated. */
 #define TAP_RETRY		50
 
-int tap_image_call(const struct tap_env *env, int pid, struct td_ctl_msg *msg,
-		   int timeout_ms, char *text)
+/* @keep: NULL, or for the connection. */
+static int tap_image_call_keep(const struct tap_env *env, int pid,
+			       struct td_ctl_msg *msg, int timeout_ms,
+			       char *text, int *keep)
 {
 	char path[PATH_MAX];
 	char *p;
 	int err;
 
 	snprintf(path, sizeof(path), "%s/" TD_CTL_PREFIX "%d", env->run, pid);
-	err = td_ctl_call_path(path, msg, timeout_ms);
+	err = keep ? td_ctl_call_keep(path, msg, timeout_ms, keep) :
+		     td_ctl_call_path(path, msg, timeout_ms);
 	if (!err)
 		return 0;
 	if (err == -EPROTO) {
@@ -53,6 +56,12 @@ int tap_image_call(const struct tap_env *env, int pid, struct td_ctl_msg *msg,
 		if (!isprint((unsigned char)*p))
 			*p = '?';
 	return err;
+}
+
+int tap_image_call(const struct tap_env *env, int pid, struct td_ctl_msg *msg,
+		   int timeout_ms, char *text)
+{
+	return tap_image_call_keep(env, pid, msg, timeout_ms, text, NULL);
 }
 
 static int tap_image_simple(const struct tap_env *env, int pid, int minor,
@@ -101,7 +110,7 @@ static void tap_image_params(struct td_ctl_params *params,
  */
 static int tap_image_retry(const struct tap_env *env, int pid,
 			   const struct td_ctl_msg *request, int busy_ms,
-			   int call_ms, char *text)
+			   int call_ms, char *text, int *keep)
 {
 	int64_t end = tap_now() + busy_ms;
 	struct td_ctl_msg msg;
@@ -109,7 +118,8 @@ static int tap_image_retry(const struct tap_env *env, int pid,
 
 	for (;;) {
 		msg = *request;
-		err = tap_image_call(env, pid, &msg, left + call_ms, text);
+		err = tap_image_call_keep(env, pid, &msg, left + call_ms, text,
+					  keep);
 		left = (int)(end - tap_now()) - TAP_RETRY;
 		if ((err != -EBUSY && err != -EAGAIN) || left < 0)
 			return err;
@@ -121,12 +131,13 @@ int tap_image_open(const struct tap_env *env, int pid, int minor,
 		   const struct tap_opts *o, int busy_ms)
 {
 	struct td_ctl_msg msg = { .type = TD_CTL_OPEN, .cookie = minor };
-	struct tap_record rec = { .flags = o->flags };
+	struct tap_record rec = { .flags = o->flags }, old;
 	char text[TAP_TEXT_MAX];
 	int err;
 
 	tap_image_params(&msg.u.params, o);
-	err = tap_image_retry(env, pid, &msg, busy_ms, TAP_OPEN_TIMEOUT, text);
+	err = tap_image_retry(env, pid, &msg, busy_ms, TAP_OPEN_TIMEOUT, text,
+			      NULL);
 	if (err) {
 		td_err("cannot open %s on minor %d with tapdisk %d: %s",
 		       o->args, minor, pid, text);
@@ -139,6 +150,8 @@ int tap_image_open(const struct tap_env *env, int pid, int minor,
 	if (o->secondary)
 		snprintf(rec.secondary, sizeof(rec.secondary), "%s",
 			 o->secondary);
+	if (!tap_record_load(env, minor, &old))
+		memcpy(rec.opened, old.opened, sizeof(rec.opened));
 	/* Without it, the tap works all the same. */
 	tap_record_save(env, minor, &rec);
 	return 0;
@@ -157,7 +170,7 @@ int tap_image_close(const struct tap_env *env, int pid, int minor, bool force,
 	/* How long our tapdisk waits for the last opener; 0: it decides. */
 	msg.u.params.req_timeout = timeout_ms < 1000 ? 1 : timeout_ms / 1000;
 	err = tap_image_retry(env, pid, &msg, timeout_ms, TAP_ANSWER_TIMEOUT,
-			      text);
+			      text, NULL);
 	if (err)
 		td_err("cannot close minor %d with tapdisk %d: %s%s", minor,
 		       pid, text,
@@ -168,35 +181,45 @@ int tap_image_close(const struct tap_env *env, int pid, int minor, bool force,
 }
 
 int tap_image_pause(const struct tap_env *env, int pid, int minor,
-		    int timeout_ms)
+		    int timeout_ms, int *tie)
 {
 	struct td_ctl_msg msg = { .type = TD_CTL_PAUSE, .cookie = minor };
-	struct tap_record rec;
+	struct tap_record rec, old;
 	char text[TAP_TEXT_MAX];
-	int err;
+	int fd, err;
 
 	/*
 	 * First the record: once the tapdisk has paused, the image may be
-	 * changed by others, and no recovery may touch it.
+	 * changed by others, and no recovery may touch it. Until our caller
+	 * knows of the pause that is not so.
 	 */
-	err = tap_record_load(env, minor, &rec);
+	err = tap_record_load(env, minor, &old);
 	if (err)
 		return err;
+	rec = old;
 	rec.paused = true;
+	rec.live = old.live || !old.paused;
 	err = tap_record_save(env, minor, &rec);
 	if (err)
 		return err;
+	if (tie)
+		msg.u.params.flags = TD_CTL_TIED;
 	err = tap_image_retry(env, pid, &msg, timeout_ms, TAP_ANSWER_TIMEOUT,
-			      text);
-	if (!err)
-		return 0;
-	td_err("cannot pause minor %d with tapdisk %d: %s", minor, pid, text);
-	/* After a timeout, the tapdisk may still come to pause. */
-	if (err != -ETIMEDOUT) {
-		rec.paused = false;
-		rec.live = false;
-		tap_record_save(env, minor, &rec);
+			      text, &fd);
+	if (err) {
+		td_err("cannot pause minor %d with tapdisk %d: %s", minor, pid,
+		       text);
+		/* It has seen that we left, and cancels what goes on. */
+		tap_record_save(env, minor, &old);
+		return err;
 	}
+	if (tie) {
+		*tie = fd;
+		return 0;
+	}
+	rec.live = false;
+	err = tap_record_save(env, minor, &rec);
+	close(fd);
 	return err;
 }
 
@@ -204,35 +227,32 @@ int tap_image_unpause(const struct tap_env *env, int pid, int minor,
 		      const struct tap_opts *o)
 {
 	struct td_ctl_msg msg = { .type = TD_CTL_RESUME, .cookie = minor };
-	struct tap_record rec;
+	struct tap_record rec, old;
+	struct tap_sysfs tap;
 	char text[TAP_TEXT_MAX];
 	int err;
 
+	err = tap_record_load(env, minor, &old);
+	if (err)
+		return err;
+	if (tap_sysfs_read(env, minor, &tap))
+		tap.name[0] = '\0';
+	/* With its old image it may be recovered from now on. */
+	rec = old;
+	rec.live = !o->args;
+	if (rec.paused && rec.live != old.live)
+		tap_record_save(env, minor, &rec);
 	tap_image_params(&msg.u.params, o);
 	err = tap_image_call(env, pid, &msg, TAP_OPEN_TIMEOUT, text);
 	if (err) {
 		td_err("cannot unpause minor %d%s%s with tapdisk %d: %s",
 		       minor, o->args ? " as " : "", o->args ? o->args : "",
 		       pid, text);
+		if (rec.paused && rec.live != old.live)
+			tap_record_save(env, minor, &old);
 		return err;
 	}
-	if (tap_record_load(env, minor, &rec))
-		return 0;
-	rec.paused = false;
-	rec.live = false;
-	/* A new image has nothing of what belonged to the old one. */
-	if (o->args) {
-		rec.flags &= ~(TD_CTL_REUSE_PRT | TD_CTL_SECONDARY |
-			       TD_CTL_STANDBY);
-		rec.parent = 0;
-		rec.secondary[0] = '\0';
-	}
-	if (o->secondary) {
-		rec.flags &= ~TD_CTL_STANDBY;
-		rec.flags |= TD_CTL_SECONDARY;
-		snprintf(rec.secondary, sizeof(rec.secondary), "%s",
-			 o->secondary);
-	}
+	tap_record_unpause(&rec, tap.name, o);
 	tap_record_save(env, minor, &rec);
 	return 0;
 }

@@ -57,6 +57,7 @@ static int tap_list_add(struct tap_lister *l, int pid, int minor, int state,
 			const char *name)
 {
 	struct tap_entry *e, *more;
+	struct tap_record rec;
 	int i = tap_list_tap(l, minor);
 	char *p;
 
@@ -81,6 +82,8 @@ static int tap_list_add(struct tap_lister *l, int pid, int minor, int state,
 	}
 	if (name && strchr(name, ':'))
 		snprintf(e->name, sizeof(e->name), "%s", name);
+	if (minor >= 0 && e->name[0] && !tap_record_load(l->env, minor, &rec))
+		snprintf(e->opened, sizeof(e->opened), "%s", rec.opened);
 	/* Nothing that looks like another line. */
 	for (p = e->name; *p; p++)
 		if (iscntrl((unsigned char)*p))
@@ -279,21 +282,24 @@ int tap_list_get(const struct tap_env *env, struct tap_entry **entries)
 	return l.nr;
 }
 
+static bool tap_list_is(const char *name, const struct tap_opts *o)
+{
+	const char *colon = strchr(name, ':');
+
+	if (o->type && (!colon || strlen(o->type) != (size_t)(colon - name) ||
+			strncmp(o->type, name, colon - name)))
+		return false;
+	return !o->file || (colon && !strcmp(o->file, colon + 1));
+}
+
 bool tap_list_match(const struct tap_entry *e, const struct tap_opts *o)
 {
-	const char *colon = strchr(e->name, ':');
-
 	if (o->pid >= 0 && e->pid != o->pid)
 		return false;
 	if (o->minor >= 0 && e->minor != o->minor)
 		return false;
-	if (o->type && (!colon ||
-			strlen(o->type) != (size_t)(colon - e->name) ||
-			strncmp(o->type, e->name, colon - e->name)))
-		return false;
-	if (o->file && (!colon || strcmp(o->file, colon + 1)))
-		return false;
-	return true;
+	return tap_list_is(e->name, o) ||
+	       (e->opened[0] && tap_list_is(e->opened, o));
 }
 
 static void tap_list_words(FILE *f, const struct tap_entry *e)
@@ -365,6 +371,7 @@ static struct json_object *tap_list_object(const struct tap_env *env,
 		tap_list_put(obj, "type", e->name, colon - e->name);
 		tap_list_put(obj, "path", colon + 1, strlen(colon + 1));
 	}
+	tap_list_put(obj, "opened", e->opened, strlen(e->opened));
 	tap_list_put(obj, "kernel_state", e->kstate, strlen(e->kstate));
 	tap_list_put(obj, "mode", e->mode, strlen(e->mode));
 	return obj;

@@ -5,9 +5,10 @@
  * While the tap is paused no tapdisk has an image open, and the lock of the
  * tap keeps recover away. The record says that it is a pause of ours: at each
  * moment of it the name of the tap leads to a chain that can be opened and
- * holds what the guest wrote. So who finds the tap paused and the lock free,
- * because we were killed, may let it go on: recover, if the tapdisk is dead,
- * unpause, or coalesce when it is run again.
+ * holds what the guest wrote. So whoever finds the tap paused and the lock free,
+ * because we were killed, may let it go on: the tapdisk itself, which sees our
+ * connection end; recover, if the tapdisk is dead; unpause, or coalesce when
+ * it is run again.
  *
  * Signals that end a program wait until we look, which is never during a
  * pause.
@@ -71,7 +72,10 @@ static int tap_live_resume(struct tap_live *l)
 {
 	const struct tap_opts same = { .parent = -1 };
 
-	return tap_image_unpause(l->env, l->tap.task, l->o->minor, &same);
+	int err = tap_image_unpause(l->env, l->tap.task, l->o->minor, &same);
+
+	close(l->tie);
+	return err;
 }
 
 static int tap_live_check(struct tap_live *l)
@@ -102,7 +106,7 @@ static int tap_live_check(struct tap_live *l)
 	/* The record is older than the pause: was there one? */
 	if (!err && rec.live) {
 		err = tap_image_pause(l->env, l->tap.task, l->o->minor,
-				      TAP_PAUSE_TIMEOUT);
+				      TAP_PAUSE_TIMEOUT, &l->tie);
 		if (!err)
 			err = tap_live_resume(l);
 	}
@@ -173,7 +177,7 @@ int tap_live_pause(struct tap_live *l)
 	l->since = tap_now();
 	if (!err)
 		err = tap_image_pause(l->env, l->tap.task, l->o->minor,
-				      TAP_PAUSE_TIMEOUT);
+				      TAP_PAUSE_TIMEOUT, &l->tie);
 	if (err)
 		close(l->lock);
 	return err;

@@ -16,6 +16,7 @@
  * @tap: the tap, as it was at the last pause
  * @path: real path of its image
  * @lock: while it is paused
+ * @tie: while it is paused, as of tap_image_pause()
  * @since: when the pause began, in milliseconds
  * @pauses: how many there were
  * @longest: of them, in milliseconds
@@ -30,6 +31,7 @@ struct tap_live {
 	struct tap_sysfs tap;
 	char path[PATH_MAX];
 	int lock;
+	int tie;
 	int64_t since;
 	int pauses;
 	int64_t longest;

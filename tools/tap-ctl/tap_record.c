@@ -4,7 +4,9 @@
  * keeps "type:path" and whether the disk is read-only, the rest is in
  * tap<minor>.opened beside the control sockets. Most taps have nothing worth
  * a file. A file is replaced as a whole; who reads it sees the old or the new
- * one. paused=2 is a pause of coalesce.
+ * one. paused=2 is a pause during which the image can be opened all the same.
+ * A second line has the name under which the tap was opened, if unpause gave
+ * it another image.
  *
  * A tapdisk whose mirror fails makes the file TD_CTL_NOMIRROR: what the mirror
  * has is old from then on, and it must not be used by the next tapdisk.
@@ -33,7 +35,8 @@ static void tap_record_nomirror(const struct tap_env *env, int minor,
 int tap_record_load(const struct tap_env *env, int minor,
 		    struct tap_record *rec)
 {
-	char path[PATH_MAX], text[512];
+	char path[PATH_MAX], text[1024];
+	const char *line;
 	int n, end = 0, paused = 0;
 
 	memset(rec, 0, sizeof(*rec));
@@ -53,6 +56,10 @@ int tap_record_load(const struct tap_env *env, int minor,
 	}
 	rec->paused = paused;
 	rec->live = paused == 2;
+	line = strstr(text, "\nopened=");
+	if (line)
+		snprintf(rec->opened, sizeof(rec->opened), "%.*s",
+			 (int)strcspn(line + 8, "\n"), line + 8);
 	text[strcspn(text, "\n")] = '\0';
 	snprintf(rec->secondary, sizeof(rec->secondary), "%.255s", text + end);
 	tap_record_nomirror(env, minor, path, sizeof(path));
@@ -69,7 +76,8 @@ int tap_record_save(const struct tap_env *env, int minor,
 	int err;
 
 	tap_record_path(env, minor, path, sizeof(path));
-	if (!rec->flags && !rec->timeout && !rec->paused && !rec->live) {
+	if (!rec->flags && !rec->timeout && !rec->paused && !rec->live &&
+	    !rec->opened[0]) {
 		unlink(path);
 		return 0;
 	}
@@ -78,8 +86,10 @@ int tap_record_save(const struct tap_env *env, int minor,
 	if (!f)
 		goto err_errno;
 	fprintf(f, "flags=%#x timeout=%d paused=%d parent=%d secondary=%s\n",
-		rec->flags, rec->timeout, rec->live ? 2 : rec->paused, rec->parent,
-		rec->secondary);
+		rec->flags, rec->timeout, rec->live ? 2 : rec->paused,
+		rec->parent, rec->secondary);
+	if (rec->opened[0])
+		fprintf(f, "opened=%s\n", rec->opened);
 	if (fclose(f) || rename(new, path))
 		goto err_errno;
 	return 0;
@@ -89,6 +99,30 @@ err_errno:
 	td_err("cannot write %s: %s", path, strerror(-err));
 	unlink(new);
 	return err;
+}
+
+void tap_record_unpause(struct tap_record *rec, const char *name,
+			const struct tap_opts *o)
+{
+	rec->paused = false;
+	rec->live = false;
+	/* A new image has nothing of what belonged to the old one. */
+	if (o->args) {
+		rec->flags &= ~(TD_CTL_REUSE_PRT | TD_CTL_SECONDARY |
+				TD_CTL_STANDBY);
+		rec->parent = 0;
+		rec->secondary[0] = '\0';
+		if (!rec->opened[0])
+			snprintf(rec->opened, sizeof(rec->opened), "%s", name);
+		if (!strcmp(rec->opened, o->args))
+			rec->opened[0] = '\0';
+	}
+	if (o->secondary) {
+		rec->flags &= ~TD_CTL_STANDBY;
+		rec->flags |= TD_CTL_SECONDARY;
+		snprintf(rec->secondary, sizeof(rec->secondary), "%s",
+			 o->secondary);
+	}
 }
 
 void tap_record_drop(const struct tap_env *env, int minor)

@@ -7,7 +7,8 @@
  * than the disk and lets the disk grow. What can be known to be wrong is
  * refused before the pause; what goes wrong after it leaves the image as it
  * was, or larger than the disk, and the tap goes on in both cases. A signal
- * from the terminal must not leave it paused.
+ * from the terminal must not leave it paused; if we are killed, the tapdisk
+ * goes on by itself.
  */
 #include "tap_ctl.h"
 
@@ -222,7 +223,7 @@ static int tap_resize_verify(const struct tap_resize *r)
 	return -EIO;
 }
 
-static int tap_resize_paused(const struct tap_resize *r)
+static int tap_resize_paused(const struct tap_resize *r, int tie)
 {
 	struct tap_opts unpause = { .parent = -1 };
 	int err, ret;
@@ -231,6 +232,7 @@ static int tap_resize_paused(const struct tap_resize *r)
 	ret = tap_image_unpause(r->env, r->tap.task, r->tap.minor, &unpause);
 	if (ret)
 		td_err("minor %d is paused", r->tap.minor);
+	close(tie);
 	if (!err && !ret)
 		ret = tap_resize_verify(r);
 	return err ? err : ret;
@@ -240,7 +242,7 @@ static int tap_resize_locked(struct tap_resize *r)
 {
 	int s = r->o->timeout < 0 ? TAP_PAUSE_TIMEOUT : r->o->timeout;
 	sigset_t set, old;
-	int err;
+	int tie, err;
 
 	err = tap_sysfs_read(r->env, r->o->minor, &r->tap);
 	if (!err)
@@ -249,9 +251,10 @@ static int tap_resize_locked(struct tap_resize *r)
 		return err;
 	tap_signals(&set);
 	sigprocmask(SIG_BLOCK, &set, &old);
-	err = tap_image_pause(r->env, r->tap.task, r->tap.minor, s * 1000);
+	err = tap_image_pause(r->env, r->tap.task, r->tap.minor, s * 1000,
+			      &tie);
 	if (!err)
-		err = tap_resize_paused(r);
+		err = tap_resize_paused(r, tie);
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	return err;
 }

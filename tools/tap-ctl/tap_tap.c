@@ -113,46 +113,37 @@ int tap_destroy(const struct tap_env *env, int pid, int minor, int timeout)
 	return err;
 }
 
-static int tap_recover_locked(const struct tap_env *env, int minor)
+static int tap_recover_check(const struct tap_sysfs *tap)
 {
-	struct tap_opts o = { .parent = -1 };
-	struct tap_record rec;
-	struct tap_sysfs tap;
-	int pid, err;
-
-	err = tap_sysfs_read(env, minor, &tap);
-	if (err)
-		return err;
-	if (!strcmp(tap.state, "running")) {
-		td_dbg("minor %d is served by process %d, nothing to recover",
-		       minor, tap.task);
-		return 0;
-	}
-	if (strcmp(tap.state, "waiting") && strcmp(tap.state, "failed")) {
+	if (strcmp(tap->state, "waiting") && strcmp(tap->state, "failed")) {
 		td_err("minor %d cannot be recovered: its state is \"%s\", not \"waiting\" or \"failed\"",
-		       minor, tap.state);
+		       tap->minor, tap->state);
 		return -EINVAL;
 	}
-	if (!tap.name[0]) {
+	if (!tap->name[0]) {
 		td_err("minor %d cannot be recovered: the kernel has no name of an image for it",
-		       minor);
+		       tap->minor);
 		return -ENOENT;
 	}
-	err = tap_record_load(env, minor, &rec);
-	if (err)
-		return err;
-	if (rec.paused && !rec.live) {
-		td_err("minor %d (%s) is not recovered: it is paused, its image may be in use by others",
-		       minor, tap.name);
-		return -EBUSY;
-	}
-	o.args = tap.name;
-	o.flags = rec.flags;
-	o.timeout = rec.timeout;
-	if (rec.flags & TD_CTL_REUSE_PRT)
-		o.parent = rec.parent;
-	if (rec.secondary[0])
-		o.secondary = rec.secondary;
+	return 0;
+}
+
+/* A new tapdisk for the tap, which opens its image as the record tells. */
+static int tap_recover_spawn(const struct tap_env *env,
+			     const struct tap_sysfs *tap, const char *name,
+			     const struct tap_record *rec)
+{
+	const int minor = tap->minor;
+	struct tap_opts o = { .parent = -1 };
+	int pid, err;
+
+	o.args = name;
+	o.flags = rec->flags;
+	o.timeout = rec->timeout;
+	if (rec->flags & TD_CTL_REUSE_PRT)
+		o.parent = rec->parent;
+	if (rec->secondary[0])
+		o.secondary = rec->secondary;
 	if (tap_sysfs_ro(env, minor))
 		o.flags |= TD_CTL_RDONLY;
 
@@ -166,8 +157,78 @@ static int tap_recover_locked(const struct tap_env *env, int minor)
 	if (err)
 		tap_spawn_kill(env, pid, minor);
 	else
-		td_dbg("minor %d (%s) is served by tapdisk %d", minor,
-		       tap.name, pid);
+		td_dbg("minor %d (%s) is served by tapdisk %d", minor, name,
+		       pid);
+	return err;
+}
+
+static int tap_recover_locked(const struct tap_env *env, int minor)
+{
+	struct tap_record rec;
+	struct tap_sysfs tap;
+	int err;
+
+	err = tap_sysfs_read(env, minor, &tap);
+	if (err)
+		return err;
+	if (!strcmp(tap.state, "running")) {
+		td_dbg("minor %d is served by process %d, nothing to recover",
+		       minor, tap.task);
+		return 0;
+	}
+	err = tap_recover_check(&tap);
+	if (!err)
+		err = tap_record_load(env, minor, &rec);
+	if (err)
+		return err;
+	if (rec.paused && !rec.live) {
+		td_err("minor %d (%s) is not recovered: it is paused, its image may be in use by others; unpause it when they are through",
+		       minor, tap.name);
+		return -EBUSY;
+	}
+	return tap_recover_spawn(env, &tap, tap.name, &rec);
+}
+
+static int tap_unpause_locked(const struct tap_env *env,
+			      const struct tap_opts *o)
+{
+	struct tap_record rec, old;
+	struct tap_sysfs tap;
+	int err;
+
+	err = tap_sysfs_read(env, o->minor, &tap);
+	if (!err)
+		err = tap_record_load(env, o->minor, &old);
+	if (err)
+		return err;
+	if (!old.paused || tap.task || (strcmp(tap.state, "waiting") &&
+					strcmp(tap.state, "failed")))
+		return tap_image_unpause(env, o->pid, o->minor, o);
+
+	/* Its tapdisk died while it was paused. */
+	err = tap_recover_check(&tap);
+	if (err)
+		return err;
+	rec = old;
+	tap_record_unpause(&rec, tap.name, o);
+	err = tap_record_save(env, o->minor, &rec);
+	if (!err)
+		err = tap_recover_spawn(env, &tap,
+					o->args ? o->args : tap.name, &rec);
+	if (err)
+		tap_record_save(env, o->minor, &old);
+	return err;
+}
+
+int tap_unpause(const struct tap_env *env, const struct tap_opts *o)
+{
+	int lock, err;
+
+	lock = tap_sysfs_lock(env, o->minor, TAP_LOCK_TIMEOUT);
+	if (lock < 0)
+		return lock;
+	err = tap_unpause_locked(env, o);
+	close(lock);
 	return err;
 }
 

@@ -6,6 +6,12 @@
  * an operation on a disk, sending the answer. Receiving and sending have a
  * timeout, after which the socket is shut down; that ends the receive or send
  * of the ring, and with it the connection.
+ *
+ * A pause needs somebody who ends it. While one goes on, and until the client
+ * has read the answer, a second receive watches the connection. If the client
+ * goes away before that, because it was killed or had no more patience, the
+ * pause is cancelled, or the disk goes on. With TD_CTL_TIED this holds until
+ * the pause ends.
  */
 #include "control.h"
 
@@ -26,6 +32,9 @@
 
 #define TD_CONTROL_BACKLOG	32
 #define TD_CONTROL_ACCEPT_MS	1000
+/* How often and how long opening an image is tried that its client has left. */
+#define TD_CONTROL_RESUME_MS	100
+#define TD_CONTROL_RESUME_MAX	30000
 
 /**
  * struct td_conn - a connection
@@ -37,6 +46,13 @@
  * @out: answer
  * @out_len: its length in bytes
  * @out_pos: bytes of it sent so far
+ * @gone: PAUSE: receive that tells when the client has left
+ * @watched: that goes on
+ * @left: it has left, with this: 0, or -errno if it had not read all
+ * @sent: the answer is sent, or cannot be
+ * @tied: PAUSE: the disk goes on when the client leaves
+ * @give_up: td_now() after which the disk is left paused
+ * @byte: what @gone receives
  * @prev: where the pointer to this is
  * @next: next connection
  */
@@ -49,6 +65,13 @@ struct td_conn {
 	char *out;
 	size_t out_len;
 	size_t out_pos;
+	struct td_event gone;
+	bool watched;
+	int left;
+	bool sent;
+	bool tied;
+	int64_t give_up;
+	char byte;
 	struct td_conn **prev;
 	struct td_conn *next;
 };
@@ -98,6 +121,8 @@ static void td_conn_timeout(struct td_timer *timer)
 	shutdown(conn->fd, SHUT_RDWR);
 }
 
+static void td_conn_watch(struct td_conn *conn);
+
 static void td_conn_send(struct td_conn *conn)
 {
 	struct io_uring_sqe *sqe = td_loop_sqe();
@@ -105,6 +130,92 @@ static void td_conn_send(struct td_conn *conn)
 	io_uring_prep_send(sqe, conn->fd, conn->out + conn->out_pos,
 			   conn->out_len - conn->out_pos, MSG_NOSIGNAL);
 	io_uring_sqe_set_data(sqe, &conn->ev);
+}
+
+static void td_conn_finish(struct td_conn *conn)
+{
+	td_conn_free(conn);
+	td_control.nr_busy--;
+	if (!td_control.nr_busy && td_control.had_disk && !td_vbds)
+		td_loop_stop();
+}
+
+/* The disk that this connection keeps paused, or NULL. */
+static struct td_vbd *td_conn_paused_vbd(const struct td_conn *conn)
+{
+	struct td_vbd *v = td_vbd_find(conn->msg.cookie);
+
+	return v && v->paused_by == conn ? v : NULL;
+}
+
+/* Nobody will end the pause: the disk goes on. */
+static void td_conn_resume_left(struct td_timer *timer)
+{
+	struct td_conn *conn = td_container(timer, struct td_conn, timer);
+	struct td_vbd *v = td_conn_paused_vbd(conn);
+	int err;
+
+	err = v && v->state & TD_CTL_PAUSED ?
+	      td_vbd_resume(v, "", 0, NULL) : 0;
+	/* A process that ends may close its images after its sockets. */
+	if (err == -EBUSY && td_now() < conn->give_up) {
+		td_timer_start(&conn->timer, TD_CONTROL_RESUME_MS);
+		return;
+	}
+	if (err)
+		td_err("tap %d: stays paused, as %s cannot be opened; unpause it",
+		       v->minor, v->name);
+	if (v)
+		v->paused_by = NULL;
+	td_conn_finish(conn);
+}
+
+/* The connection has come to its end. */
+static void td_conn_end(struct td_conn *conn)
+{
+	struct td_vbd *v = td_conn_paused_vbd(conn);
+
+	if (v && (conn->tied || conn->left)) {
+		td_warn("tap %d: the client that paused it has left, it goes on",
+			v->minor);
+		conn->give_up = td_now() + TD_CONTROL_RESUME_MAX;
+		conn->timer.fn = td_conn_resume_left;
+		td_conn_resume_left(&conn->timer);
+		return;
+	}
+	if (v)
+		v->paused_by = NULL;
+	td_conn_finish(conn);
+}
+
+static void td_conn_gone(struct td_event *ev, int res, uint32_t flags)
+{
+	struct td_conn *conn = td_container(ev, struct td_conn, gone);
+	struct td_vbd *v = td_vbd_find(conn->msg.cookie);
+
+	(void)flags;
+	conn->watched = false;
+	/* Whoever still has something to say has not left yet. */
+	if (res == -EINTR || res == -EAGAIN || (res > 0 && !conn->sent)) {
+		td_conn_watch(conn);
+		return;
+	}
+	if (res < 0)
+		conn->left = res;
+	if (conn->sent)
+		td_conn_end(conn);
+	else if (v)
+		td_vbd_cancel(v, conn);
+}
+
+static void td_conn_watch(struct td_conn *conn)
+{
+	struct io_uring_sqe *sqe = td_loop_sqe();
+
+	conn->watched = true;
+	conn->gone.fn = td_conn_gone;
+	io_uring_prep_recv(sqe, conn->fd, &conn->byte, 1, 0);
+	io_uring_sqe_set_data(sqe, &conn->gone);
 }
 
 static void td_conn_sent(struct td_event *ev, int res, uint32_t flags)
@@ -122,10 +233,17 @@ static void td_conn_sent(struct td_event *ev, int res, uint32_t flags)
 		td_conn_send(conn);
 		return;
 	}
-	td_conn_free(conn);
-	td_control.nr_busy--;
-	if (!td_control.nr_busy && td_control.had_disk && !td_vbds)
-		td_loop_stop();
+	conn->sent = true;
+	if (res < 0 && !conn->left)
+		conn->left = res;
+	if (conn->watched) {
+		/* The client sees the end; we still see its. */
+		shutdown(conn->fd, SHUT_WR);
+		if (conn->tied)
+			td_timer_stop(&conn->timer);
+		return;
+	}
+	td_conn_end(conn);
 }
 
 static void td_conn_add(struct td_conn *conn, const void *data, size_t len)
@@ -284,14 +402,35 @@ static void td_conn_open(struct td_conn *conn)
 	td_conn_reply(conn);
 }
 
+static void td_conn_paused(void *arg, int error)
+{
+	struct td_conn *conn = arg;
+	struct td_vbd *v = td_vbd_find(conn->msg.cookie);
+
+	if (v && !error)
+		v->paused_by = conn;
+	/* Closing failed, which a client takes for no pause. So be it. */
+	if (v && error && v->state & TD_CTL_PAUSED)
+		td_vbd_resume(v, "", 0, NULL);
+	if (error && conn->watched)
+		shutdown(conn->fd, SHUT_RD);
+	td_conn_op_done(conn, error);
+}
+
 static void td_conn_pause(struct td_conn *conn)
 {
 	struct td_vbd *v = td_conn_vbd(conn);
 
-	if (v)
-		td_vbd_pause(v, td_conn_op_done, conn);
-	else
+	if (!v) {
 		td_conn_op_done(conn, -EINVAL);
+	} else if (v->state & TD_CTL_PAUSED) {
+		/* Somebody else's pause: not ours to end. */
+		td_conn_op_done(conn, 0);
+	} else {
+		conn->tied = conn->msg.u.params.flags & TD_CTL_TIED;
+		td_conn_watch(conn);
+		td_vbd_pause(v, td_conn_paused, conn);
+	}
 }
 
 static void td_conn_resume(struct td_conn *conn)

@@ -477,6 +477,19 @@ void td_vbd_pause(struct td_vbd *v, void (*done)(void *arg, int error),
 	td_vbd_drain(v, td_vbd_paused);
 }
 
+void td_vbd_cancel(struct td_vbd *v, void *arg)
+{
+	if (v->op_fn != td_vbd_paused || v->op_arg != arg)
+		return;
+	v->op_fn = NULL;
+	td_timer_stop(&v->drain_timer);
+	v->state &= ~TD_CTL_PAUSE_REQUESTED;
+	td_warn("tap %d: the pause is cancelled, requests go on", v->minor);
+	td_vbd_submit_all(v, &v->held);
+	td_work_queue(&v->work);
+	td_vbd_op_end(v, -ECANCELED);
+}
+
 /*
  * The image may have grown while others had it, and the disk is to grow with
  * it. If it cannot, it stays as it is, which the larger image is good for.
@@ -535,6 +548,7 @@ int td_vbd_resume(struct td_vbd *v, const char *name, unsigned int flags,
 	v->open_flags = flags;
 	v->redirecting = false;
 	v->state &= ~(TD_CTL_PAUSED | TD_CTL_RESUME_FAILED);
+	v->paused_by = NULL;
 	if (*name)
 		td_ring->set_name(v->minor, v->name);
 	td_info("tap %d: goes on with %s", v->minor, v->name);
@@ -557,6 +571,7 @@ static void td_vbd_closed(struct td_vbd *v)
 	for (i = 0; i < v->depth; i++)
 		v->reqs[i].state = TD_VREQ_IDLE;
 	v->state = TD_CTL_CLOSED;
+	v->paused_by = NULL;
 	if (v->sync_error)
 		td_vbd_mark(v, TD_CTL_UNSYNCED, false);
 	v->sync_error = 0;

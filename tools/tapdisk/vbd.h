@@ -171,6 +171,8 @@ struct td_vbd_more {
  * @op_done: tells the end of a pause, close or detach that goes on, or NULL
  * @op_arg: for @op_done
  * @op_fn: next step of the operation, when nothing is in flight
+ * @paused_by: of the control server: who has to be there for the disk to stay
+ *	paused, or NULL
  * @stats: counters
  * @next: next disk
  */
@@ -225,6 +227,7 @@ struct td_vbd {
 	void (*op_done)(void *arg, int error);
 	void *op_arg;
 	void (*op_fn)(struct td_vbd *vbd);
+	const void *paused_by;
 	struct td_vbd_stats stats;
 	struct td_vbd *next;
 };
@@ -269,6 +272,16 @@ int td_vbd_open(struct td_vbd *vbd, const char *name, unsigned int flags,
  */
 void td_vbd_pause(struct td_vbd *vbd, void (*done)(void *arg, int error),
 		  void *arg);
+
+/**
+ * td_vbd_cancel() - take a pause back that has not come to its end
+ * @vbd: disk
+ * @arg: as given to td_vbd_pause(), whose @done gets -ECANCELED; nothing
+ *	happens if that has been called
+ *
+ * Requests may wait for a server that does not answer, and so would the guest.
+ */
+void td_vbd_cancel(struct td_vbd *vbd, void *arg);
 
 /**
  * td_vbd_resume() - open the image again and submit what was held
