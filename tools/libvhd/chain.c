@@ -259,33 +259,10 @@ static int vhd_parent_path(const struct vhd_image *child, const char *name,
 	return len < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
-/*
- * The parent was not found where @name leads: a file of that name in the
- * folder of the child, or what the plain name in the header leads to, may be
- * the one that is meant. Return: does @path have it?
- */
-static bool vhd_parent_moved(const struct vhd_image *leaf,
-			     const struct vhd_image *child, const char *name,
-			     char *path)
-{
-	const struct vhd_ctx quiet = { .parent_dirs = leaf->ctx.parent_dirs };
-	const char *base = strrchr(name, '/');
-	struct vhd_image *found;
-	bool same;
-
-	if (!base || vhd_uuid_null(child->header.parent_uuid) ||
-	    vhd_parent_path(child, base + 1, path) ||
-	    vhd_open(&quiet, path, VHD_OPEN_HEADERS, &found))
-		return false;
-	same = !memcmp(found->footer.uuid, child->header.parent_uuid, 16);
-	vhd_close(found);
-	return same;
-}
-
 static int vhd_explain_parent(const struct vhd_image *leaf,
 			      const struct vhd_image *child, int error)
 {
-	char name[VHD_NAME_MAX], path[PATH_MAX];
+	char name[VHD_NAME_MAX];
 
 	if (vhd_parent_name(child, name))
 		return vhd_msg(&leaf->ctx, error,
@@ -294,10 +271,6 @@ static int vhd_explain_parent(const struct vhd_image *leaf,
 	if (error != -ENOENT)
 		return vhd_msg(&leaf->ctx, error, "%s: parent %s: %s",
 			       child->path, name, strerror(-error));
-	if (vhd_parent_moved(leaf, child, name, path))
-		return vhd_msg(&leaf->ctx, error,
-			       "%s: parent %s: not found: it was moved to %s; vhd-util modify -n %s -p %s tells the image",
-			       child->path, name, path, child->path, path);
 	return vhd_msg(&leaf->ctx, error,
 		       "%s: parent %s: not found: it was moved, renamed or deleted; put it back, or vhd-util modify -n %s -p PARENT tells where it is",
 		       child->path, name, child->path);

@@ -518,13 +518,59 @@ out:
 	return ret;
 }
 
+/*
+ * A fixed image has but one footer. If something was put behind it, all zeros,
+ * the file is cut off there; a device keeps its size and gets another one.
+ */
+static int vhd_repair_padded(const struct vhd_ctx *ctx, const char *path)
+{
+	struct vhd_footer footer;
+	struct vhd_image *image;
+	uint8_t buf[VHD_FOOTER_SIZE];
+	uint64_t off;
+	int fd, ret;
+
+	fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return vhd_msg(ctx, -errno, "%s: cannot open: %m", path);
+	ret = vhd_image_load(ctx, fd, path, VHD_OPEN_RDWR | VHD_OPEN_LOCK,
+			     true, &image);
+	if (ret)
+		return ret;
+	/*
+	 * Of another kind, or without a footer: what opens it tells why. A guest
+	 * may have an image on its disk; the footer of that is elsewhere.
+	 */
+	if (vhd_pread(fd, buf, sizeof(buf), 0) ||
+	    !memcmp(buf, "conectix", 8) || !memcmp(buf, "v_poison", 8) ||
+	    vhd_footer_find(image, &off, &footer) ||
+	    footer.type != VHD_TYPE_FIXED || footer.current_size != off ||
+	    off + VHD_FOOTER_SIZE >= image->file_size)
+		goto out;
+	ret = vhd_pread(fd, buf, sizeof(buf), off);
+	if (!ret && image->bdev)
+		ret = vhd_pwrite(fd, buf, sizeof(buf), image->file_size -
+				 sizeof(buf));
+	else if (!ret && ftruncate(fd, off + VHD_FOOTER_SIZE))
+		ret = -errno;
+	if (!ret && fdatasync(fd))
+		ret = -errno;
+	if (ret)
+		vhd_edit_failed(image, ret);
+out:
+	vhd_close(image);
+	return ret;
+}
+
 int vhd_repair(const struct vhd_ctx *ctx, const char *path, bool backup)
 {
 	struct vhd_image *image;
-	int ret = 0;
+	int ret;
 
 	if (backup)
 		ret = vhd_repair_append(ctx, path);
+	else
+		ret = vhd_repair_padded(ctx, path);
 	if (!ret)
 		ret = vhd_edit_open(ctx, path, 0, &image);
 	if (ret)

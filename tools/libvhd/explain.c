@@ -105,11 +105,19 @@ static int vhd_no_image(const struct vhd_image *image, const uint8_t *start,
 		return vhd_msg(&image->ctx, -EINVAL,
 			       "%s: is no VHD image but %s (%s)", path, other,
 			       reason);
-	if (!vhd_footer_find(image, &off, &footer))
+	if (!vhd_footer_find(image, &off, &footer)) {
+		bool fixed = footer.type == VHD_TYPE_FIXED &&
+			     footer.current_size == off;
+
 		return vhd_msg(&image->ctx, -EINVAL,
-			       "%s: the footer is at %" PRIu64 ", %" PRIu64 " bytes before the end, where it belongs: the file was padded; vhd-util repair -n %s cuts it off there (%s)",
+			       "%s: the footer is at %" PRIu64 ", %" PRIu64 " bytes before the end, where it belongs: the file was padded%s; vhd-util %s -n %s%s (%s)",
 			       path, off, image->file_size - off -
-			       VHD_FOOTER_SIZE, path, reason);
+			       VHD_FOOTER_SIZE, fixed ? "" :
+			       ", and the copy of the footer at 0 is lost",
+			       fixed ? "repair" : "copy --rescue", path, fixed ?
+			       " cuts it off there" :
+			       " -N NEW saves what is there", reason);
+	}
 	return vhd_msg(&image->ctx, -EINVAL,
 		       "%s: is a raw image, or a VHD image that was truncated: there is no footer at the end, and no copy of it at 0 (%s); vhd-util copy --rescue -r -n %s -N NEW saves a disk that was fixed",
 		       path, reason, path);

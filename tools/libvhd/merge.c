@@ -20,7 +20,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,13 +157,6 @@ static int vhd_open_either(const struct vhd_ctx *ctx, const char *path,
 
 /* New images that are filled before anybody sees them. */
 
-struct vhd_part {
-	const struct vhd_ctx *ctx;
-	const char *name;
-	char path[PATH_MAX];
-	struct vhd_target *target;
-};
-
 static int vhd_part_raw(const struct vhd_part *part, uint64_t size)
 {
 	int fd = open(part->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
@@ -181,9 +173,8 @@ static int vhd_part_raw(const struct vhd_part *part, uint64_t size)
 }
 
 /* @spec NULL: a raw one of @size bytes. */
-static int vhd_part_begin(struct vhd_part *part, const struct vhd_ctx *ctx,
-			  const char *name, struct vhd_create *spec,
-			  uint64_t size)
+int vhd_part_begin(struct vhd_part *part, const struct vhd_ctx *ctx,
+		   const char *name, struct vhd_create *spec, uint64_t size)
 {
 	struct vhd_image *image;
 	int ret;
@@ -217,7 +208,7 @@ static int vhd_part_begin(struct vhd_part *part, const struct vhd_ctx *ctx,
 	return ret ? ret : -ENOMEM;
 }
 
-static int vhd_part_end(struct vhd_part *part, int error, uint64_t *sectors)
+int vhd_part_end(struct vhd_part *part, int error, uint64_t *sectors)
 {
 	char dir[PATH_MAX];
 	char *slash;

@@ -468,7 +468,8 @@ int vhd_set_file_size(const struct vhd_ctx *ctx, const char *path,
 int vhd_kill_data(const struct vhd_ctx *ctx, const char *path);
 /*
  * Write the footers anew, from the one at the end, or, if that is bad or with
- * @backup, from the copy at 0; empty a batmap that is not to be trusted.
+ * @backup, from the copy at 0; empty a batmap that is not to be trusted. What
+ * was padded is cut off, or, on a block device, gets its footer at the end.
  */
 int vhd_repair(const struct vhd_ctx *ctx, const char *path, bool backup);
 
@@ -578,6 +579,44 @@ struct vhd_copy {
 };
 
 int vhd_copy(const struct vhd_ctx *ctx, const struct vhd_copy *spec);
+
+/**
+ * struct vhd_rescue - what to save of a damaged image
+ * @from: the image; only read
+ * @to: new file, a dynamic image
+ * @from_raw: @from is no VHD, or a fixed one of which the end is lost
+ * @to_raw: @to is to be none
+ * @problem: told what is wrong, once each
+ * @missing: told what could not be saved, in order: @nr sectors from @sector
+ *	and why; @doubtful: they were, but may be those of another place
+ * @opaque: for these two
+ * @progress: how far it has come
+ */
+struct vhd_rescue {
+	const char *from;
+	const char *to;
+	bool from_raw;
+	bool to_raw;
+	void (*problem)(void *opaque, const char *text);
+	void (*missing)(void *opaque, uint64_t sector, uint64_t nr,
+			bool doubtful, const char *why);
+	void *opaque;
+	struct vhd_progress progress;
+};
+
+/**
+ * vhd_rescue() - copy what can be read of a damaged image
+ * @ctx: messages
+ * @spec: what, and where to
+ * @size: size of the disk in bytes, or NULL
+ *
+ * What is missing is zeros in the copy.
+ *
+ * Return: 0, even if nearly everything is missing; or -errno, and there is
+ * no copy: nothing could be found, or it could not be written.
+ */
+int vhd_rescue(const struct vhd_ctx *ctx, const struct vhd_rescue *spec,
+	       uint64_t *size);
 
 /**
  * struct vhd_fill - what to allocate

@@ -85,6 +85,20 @@ int vhd_bat_write(const struct vhd_image *image, uint32_t first,
 int vhd_block_start(const struct vhd_image *image, uint64_t off,
 		    uint32_t *start);
 
+/* merge.c: new images that are filled before anybody sees them */
+struct vhd_part {
+	const struct vhd_ctx *ctx;
+	const char *name;
+	char path[PATH_MAX];
+	struct vhd_target *target;
+};
+
+/* @spec NULL: a raw one of @size bytes. */
+int vhd_part_begin(struct vhd_part *part, const struct vhd_ctx *ctx,
+		   const char *name, struct vhd_create *spec, uint64_t size);
+/* @error: what has happened so far; 0: the image gets its name. */
+int vhd_part_end(struct vhd_part *part, int error, uint64_t *sectors);
+
 /*
  * family.c: to be asked before what an image holds is changed, because its
  * children show it.

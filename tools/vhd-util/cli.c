@@ -143,7 +143,7 @@ static int vu_end(const struct vu_args *args, int status)
 	if (status == VU_FAILED && !vu_told && vu_errno)
 		vu_error("%s%s%s: %s", args->verb, name ? " " : "",
 			 name ? name : "", strerror(vu_errno));
-	if (!vu_debug || !status)
+	if (!vu_debug || !status || status == VU_INCOMPLETE)
 		return status;
 	if (status == VU_USAGE)
 		return EINVAL;
@@ -166,6 +166,7 @@ int vu_run(const struct vu_verb *verb, int argc, char **argv)
 		{ "json", no_argument, NULL, VU_LONG_FLAGS + VU_JSON },
 		{ "bytes", no_argument, NULL, VU_LONG_FLAGS + VU_BYTES },
 		{ "shrink", no_argument, NULL, VU_LONG_FLAGS + VU_SHRINK },
+		{ "rescue", no_argument, NULL, VU_LONG_FLAGS + VU_RESCUE },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct vu_args args = { .verb = verb->name };

@@ -143,12 +143,16 @@ static const struct vu_verb vu_verbs[] = {
 	  "  -t SECTOR     with -b: last sector\n"
 	  "  -B            ignored\n"
 	  VU_HELP_PROGRESS, vu_fill },
-	{ "copy", "n:N:rRp", "nN", 0, "-n FILE -N NEW [-r] [-R] [-p]",
+	{ "copy", "n:N:rRp", "nN", VU_JSON | VU_RESCUE,
+	  "-n FILE -N NEW [-r] [-R] [--rescue [--json]] [-p]",
 	  "Copy the disk, parents included, to a new image.\n"
 	  VU_HELP_FILE
 	  "  -N NEW        the new image; it must not exist\n"
 	  "  -r            FILE is a raw image\n"
 	  "  -R            NEW is to be a raw image\n"
+	  "  --rescue      FILE is damaged: copy what can be read, list the rest;\n"
+	  "                exit status 3 if something is missing\n"
+	  "  --json        with --rescue: print JSON\n"
 	  VU_HELP_PROGRESS, vu_copy },
 	{ "compact", "n:p", "n", 0, "-n FILE [-p]",
 	  "Drop blocks that hold nothing, and make the file smaller.\n"

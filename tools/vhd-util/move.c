@@ -2,6 +2,7 @@
 /* vhd-util coalesce, fill, copy, compact: data. */
 #include <errno.h>
 #include <inttypes.h>
+#include <json-c/json.h>
 
 #include "td_progress.h"
 #include "vhd_util.h"
@@ -63,6 +64,105 @@ int vu_fill(const struct vu_args *args)
 	return vu_status(ret);
 }
 
+/* What a rescue could not save, or saved in doubt. */
+struct vu_rescue {
+	struct json_object *problems;	/* NULL: no JSON, but lines */
+	struct json_object *ranges;
+	uint64_t bytes[2];		/* missing, doubtful */
+};
+
+static void vu_rescue_problem(void *opaque, const char *text)
+{
+	struct vu_rescue *r = opaque;
+
+	if (r->problems)
+		json_object_array_add(r->problems, vu_json_text(text));
+	else
+		vu_error("%s", text);
+}
+
+static void vu_rescue_missing(void *opaque, uint64_t sector, uint64_t nr,
+			      bool doubtful, const char *why)
+{
+	struct vu_rescue *r = opaque;
+	struct json_object *obj;
+
+	r->bytes[doubtful] += nr * VHD_SECTOR;
+	if (!r->ranges) {
+		printf("%s: bytes %" PRIu64 " to %" PRIu64 " (%" PRIu64 " bytes): %s\n",
+		       doubtful ? "doubtful" : "missing", sector * VHD_SECTOR,
+		       (sector + nr) * VHD_SECTOR - 1, nr * VHD_SECTOR, why);
+		return;
+	}
+	obj = json_object_new_object();
+	vu_json_int(obj, "offset", sector * VHD_SECTOR);
+	vu_json_int(obj, "length", nr * VHD_SECTOR);
+	json_object_object_add(obj, "doubtful",
+			       json_object_new_boolean(doubtful));
+	json_object_object_add(obj, "reason", vu_json_text(why));
+	json_object_array_add(r->ranges, obj);
+}
+
+static void vu_rescue_json(const struct vu_args *args, struct vu_rescue *r,
+			   uint64_t size, bool complete)
+{
+	struct json_object *obj = json_object_new_object();
+
+	vu_json_name(obj, "name", args->opt['n']);
+	vu_json_name(obj, "new", args->opt['N']);
+	json_object_object_add(obj, "complete",
+			       json_object_new_boolean(complete));
+	vu_json_int(obj, "size", size);
+	vu_json_int(obj, "missing_bytes", r->bytes[false]);
+	vu_json_int(obj, "doubtful_bytes", r->bytes[true]);
+	json_object_object_add(obj, "ranges", r->ranges);
+	json_object_object_add(obj, "problems", r->problems);
+	vu_json_print(obj);
+}
+
+static int vu_rescue(const struct vu_args *args)
+{
+	struct td_progress progress;
+	struct vu_rescue r = { 0 };
+	struct vhd_rescue spec = {
+		.from = args->opt['n'],
+		.to = args->opt['N'],
+		.from_raw = args->opt['r'],
+		.to_raw = args->opt['R'],
+		.problem = vu_rescue_problem,
+		.missing = vu_rescue_missing,
+		.opaque = &r,
+		.progress = { td_progress, &progress },
+	};
+	uint64_t size = 0;
+	bool complete;
+	int ret;
+
+	if (args->flags & VU_JSON) {
+		r.problems = json_object_new_array();
+		r.ranges = json_object_new_array();
+	}
+	td_progress_init(&progress, args->opt['p']);
+	ret = vhd_rescue(&vu_ctx, &spec, &size);
+	td_progress_end(&progress);
+	if (ret) {
+		json_object_put(r.problems);
+		json_object_put(r.ranges);
+		return vu_status(ret);
+	}
+	complete = !r.bytes[false] && !r.bytes[true];
+	if (args->flags & VU_JSON)
+		vu_rescue_json(args, &r, size, complete);
+	else
+		printf("saved: %" PRIu64 " of %" PRIu64 " bytes, of them doubtful: %" PRIu64 "\n",
+		       size - r.bytes[false], size, r.bytes[true]);
+	if (!complete)
+		vu_error("%s: %" PRIu64 " bytes are missing and %" PRIu64 " doubtful in %s",
+			 args->opt['n'], r.bytes[false], r.bytes[true],
+			 args->opt['N']);
+	return complete ? 0 : VU_INCOMPLETE;
+}
+
 int vu_copy(const struct vu_args *args)
 {
 	struct td_progress progress;
@@ -75,6 +175,10 @@ int vu_copy(const struct vu_args *args)
 	};
 	int ret;
 
+	if (args->flags & VU_RESCUE)
+		return vu_rescue(args);
+	if (args->flags & VU_JSON)
+		return vu_wrong(args, "--json goes with --rescue");
 	td_progress_init(&progress, args->opt['p']);
 	ret = vhd_copy(&vu_ctx, &spec);
 	td_progress_end(&progress);

@@ -18,6 +18,7 @@
 
 #define VU_FAILED	1
 #define VU_USAGE	2
+#define VU_INCOMPLETE	3	/* copy --rescue: some of it is missing */
 #define VU_MB		((uint64_t)1 << 20)
 /* MiB per second */
 #define VU_RATE_MAX	(1 << 20)
@@ -29,7 +30,8 @@
  * @verb: name of the verb
  * @opt: for each option letter NULL, or its argument, or "" if it has none
  * @order: the letters in the order they were given, each once
- * @flags: long options that were given: VU_JSON, VU_BYTES, VU_SHRINK
+ * @flags: long options that were given: VU_JSON, VU_BYTES, VU_SHRINK,
+ *	VU_RESCUE
  * @argv: arguments that are no options
  * @argc: number of them
  */
@@ -46,6 +48,7 @@ struct vu_args {
 #define VU_FILES	0x2	/* takes arguments besides options */
 #define VU_BYTES	0x4	/* has --bytes */
 #define VU_SHRINK	0x8	/* has --shrink */
+#define VU_RESCUE	0x10	/* has --rescue */
 
 /**
  * struct vu_verb - a verb
