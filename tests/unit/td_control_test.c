@@ -234,8 +234,11 @@ static void test_life(void **state)
 
 static void wait_state(int want)
 {
-	while (list_one().state != want)
+	int i;
+
+	for (i = 0; i < 4000 && list_one().state != want; i++)
 		usleep(5000);
+	assert_int_equal(list_one().state, want);
 }
 
 /* A request for a pause on a connection that stays. */

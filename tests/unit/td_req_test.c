@@ -859,6 +859,84 @@ static void test_open_errors(void **state)
 	assert_int_equal(td_vbd_attach(9), -ENXIO);
 }
 
+/* A loop device with sectors of 4096 bytes, or NULL if there can be none. */
+static char *make_4kn(const char *file)
+{
+	static char path[64];
+	char command[160];
+	FILE *p;
+
+	snprintf(command, sizeof(command),
+		 "losetup -f --show -b 4096 %s 2>/dev/null", file);
+	p = popen(command, "r");
+	*path = '\0';
+	if (p && fgets(path, sizeof(path), p))
+		path[strcspn(path, "\n")] = '\0';
+	if (p)
+		pclose(p);
+	return *path ? path : NULL;
+}
+
+/* A device of large sectors serves a guest that knows small ones. */
+static void test_4kn(void **state)
+{
+	static char buf[4096] __attribute__((aligned(4096)));
+	char aio[80], command[100], sector[512], seen[512];
+	struct td_vbd *v = td_vbd_find(MINOR);
+	const char *device = make_4kn(image);
+	unsigned int i;
+	int fd;
+
+	(void)state;
+	if (!device) {
+		print_message("no loop device\n");
+		skip();
+	}
+	snprintf(aio, sizeof(aio), "aio:%s", device);
+	snprintf(command, sizeof(command), "losetup -d %s", device);
+	assert_int_equal(td_vbd_open(v, aio, 0, 0, NULL), 0);
+	assert_int_equal(fake.info.sector_size, 512);
+	assert_int_equal(fake.info.phys_block_size, 4096);
+	assert_int_equal(fake.info.capacity, SECTORS);
+	for (i = 0; i < 24; i++) {
+		memset(sector, 'a' + i, 512);
+		assert_int_equal(fake_io(BLKTAP_OP_WRITE, i & 1 ?
+					 BLKTAP_REQ_FUA : 0, 5 + i, 1, sector),
+				 0);
+	}
+	assert_int_equal(flush(), 0);
+	/* The neighbours of a sector are what they were. */
+	fd = open(image, O_RDONLY);
+	for (i = 0; i < 24; i++) {
+		memset(sector, 'a' + i, 512);
+		assert_int_equal(fake_io(BLKTAP_OP_READ, 0, 5 + i, 1, seen), 0);
+		assert_memory_equal(sector, seen, 512);
+		assert_int_equal(pread(fd, seen, 512, (5 + i) * 512), 512);
+		assert_memory_equal(sector, seen, 512);
+	}
+	close(fd);
+	/* What a guest writes does not change what it has seen. */
+	memset(sector, 0, 512);
+	memcpy(sector, "EFI PART", 8);
+	assert_int_equal(fake_io(BLKTAP_OP_WRITE, 0, 8, 1, sector), 0);
+	assert_int_equal(op_pause(), 0);
+	assert_int_equal(td_vbd_resume(v, "", 0, NULL), 0);
+	assert_int_equal(op_close(0, false), 0);
+
+	/* One that was used with large sectors is not told small ones. */
+	memcpy(buf, "EFI PART", 8);
+	fd = open(device, O_RDWR);
+	assert_int_equal(pwrite(fd, buf, 4096, 4096), 4096);
+	assert_int_equal(fsync(fd), 0);
+	close(fd);
+	assert_int_equal(td_vbd_open(v, aio, 0, 0, NULL), 0);
+	assert_int_equal(fake.info.sector_size, 4096);
+	assert_int_equal(fake_io(BLKTAP_OP_READ, 0, 8, 8, buf), 0);
+	assert_memory_equal(buf, "EFI PART", 8);
+	assert_int_equal(op_close(0, false), 0);
+	assert_int_equal(system(command), 0);
+}
+
 static void test_null(void **state)
 {
 	char buf[1024];
@@ -944,6 +1022,7 @@ int main(void)
 		TEST(test_force, setup_aio),
 		TEST(test_takeover, setup_aio),
 		TEST(test_open_errors, setup_loop),
+		TEST(test_4kn, setup_loop),
 		TEST(test_null, setup_loop),
 		TEST(test_ram, setup_loop),
 		TEST(test_stats, setup_aio),

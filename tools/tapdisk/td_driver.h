@@ -25,7 +25,8 @@ struct td_vbd;
 /**
  * struct td_disk_info - what a driver says of a disk it opened
  * @sectors: size in 512-byte sectors, not 0
- * @sector_size: logical sector size in bytes: 512 or 4096
+ * @sector_size: logical sector size in bytes: 512 or 4096; before the open,
+ *	that of the disk if it exists already, else 0
  * @phys_size: preferred granularity of I/O in bytes
  * @discard: TRIM requests are taken
  * @discard_size: granularity of TRIM in bytes

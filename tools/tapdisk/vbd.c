@@ -291,6 +291,9 @@ int td_image_open(struct td_vbd *v, const char *name, unsigned int flags,
 	int err;
 
 	memset(image, 0, sizeof(*image));
+	/* The guest has seen it, whatever is in the image now. */
+	if (v->created)
+		image->info.sector_size = v->info.sector_size;
 	image->drv = td_driver_find(name, &path);
 	if (!image->drv)
 		return -EINVAL;

@@ -79,6 +79,31 @@ static uint64_t td_aio_queue_limit(dev_t dev, const char *name)
 	return value;
 }
 
+/*
+ * A guest may need sectors of 512 bytes on a device of larger ones: its boot
+ * loader, or a disk that was moved there. The page cache reads, changes and
+ * writes the rest of a sector then. Only if a partition table says that the
+ * disk was used with the sectors of the device, it is told those.
+ */
+static uint32_t td_aio_sector_size(const struct td_aio *aio, int size,
+				   uint32_t disk)
+{
+	static const char mark[] = "EFI PART";
+	uint32_t ret = 512;
+	char *buf;
+
+	if (disk == 512)
+		return 512;
+	if (size <= 512 || disk || posix_memalign((void **)&buf, 4096, 2 * size))
+		return size;
+	/* The header of a GPT is in the second sector. */
+	if (pread(aio->fd, buf, 2 * size, 0) == 2 * size &&
+	    memcmp(buf + 512, mark, 8) && !memcmp(buf + size, mark, 8))
+		ret = size;
+	free(buf);
+	return ret;
+}
+
 static int td_aio_bdev_info(struct td_aio *aio, const char *path, dev_t dev,
 			    bool rdonly, struct td_disk_info *info)
 {
@@ -93,7 +118,7 @@ static int td_aio_bdev_info(struct td_aio *aio, const char *path, dev_t dev,
 		return -errno;
 	}
 	info->sectors = bytes / 512;
-	info->sector_size = size;
+	info->sector_size = td_aio_sector_size(aio, size, info->sector_size);
 	info->phys_size = phys;
 	info->write_zeroes = !rdonly;
 	/* A hole in a device is a range of zeros that it need not store. */
@@ -109,8 +134,8 @@ static int td_aio_file_info(struct td_aio *aio, const char *path,
 			    struct td_disk_info *info)
 {
 	if (!st->st_size || st->st_size & 511) {
-		td_err("%s: %lld bytes; must be a multiple of 512, not 0", path,
-		       (long long)st->st_size);
+		td_err("%s: %lld bytes; must be a multiple of 512, not 0 (truncate -s %%512 appends what is missing)",
+		       path, (long long)st->st_size);
 		return -EINVAL;
 	}
 	info->sectors = st->st_size / 512;
