@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -288,6 +289,34 @@ static void life_next_server(struct tap *t, bool direct, int file)
 	CHECK(tap_attr_is(t->minor, "state", "running"));
 }
 
+static void *life_create_thread(void *arg)
+{
+	struct tap *t = arg;
+
+	return (void *)(long)tap_create(t, ATTACK_SECTORS, ATTACK_DIRECT);
+}
+
+/* The next server is there before the transfer ends: it has to wait for that. */
+static void life_create_waits(struct tap *top, int file, struct tap *low,
+			      const struct blktap_ring_request *below)
+{
+	struct blktap_direct_event e;
+	pthread_t thread;
+	void *ret;
+
+	CHECK_EQ(tap_open(top), 0);
+	CHECK_EQ(tap_setup(top, 8, 8192), 0);
+	CHECK_EQ(tap_file(top, 0, file), 0);
+	CHECK_EQ(pthread_create(&thread, NULL, life_create_thread, top), 0);
+	usleep(300000);
+	CHECK(tap_attr_is(top->minor, "state", "waiting"));
+	CHECK_EQ(tap_events(top, &e, 1, 100), 0);
+	life_answer(low, below, 0);
+	CHECK_EQ(pthread_join(thread, &ret), 0);
+	CHECK_EQ((long)ret, 0);
+	CHECK(tap_attr_is(top->minor, "state", "running"));
+}
+
 /* The server dies during a transfer, which then ends in each way there is. */
 static void life_death_mapped(void)
 {
@@ -311,11 +340,8 @@ static void life_death_mapped(void)
 		tap_close(&top);
 		CHECK(attack_state(top.minor, "waiting", 1000));
 		if (way == 3) {
-			/* The next server is there before the end. */
-			life_next_server(&top, true, file);
+			life_create_waits(&top, file, &low, &below);
 			CHECK_EQ(tap_end(&top, tag, 0), -ESRCH);
-			CHECK_EQ(tap_events(&top, &e, 1, 100), 0);
-			life_answer(&low, &below, 0);
 			CHECK_EQ(attack_io_end(io), 0);
 		} else {
 			life_answer(&low, &below, ok ? 0 : -1);

@@ -364,6 +364,7 @@ int main(int argc, char **argv)
 {
 	const struct attack_test *groups[] = {
 		attack_ring_tests, attack_direct_tests, attack_life_tests,
+		attack_stuck_tests,
 	};
 	const struct attack_test *test;
 	int nr = 0, bad = 0;

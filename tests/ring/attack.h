@@ -46,6 +46,7 @@ struct attack_test {
 extern const struct attack_test attack_ring_tests[];
 extern const struct attack_test attack_direct_tests[];
 extern const struct attack_test attack_life_tests[];
+extern const struct attack_test attack_stuck_tests[];
 
 /*
  * I/O by another process, which has none of this one's descriptors, so it never

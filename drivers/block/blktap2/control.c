@@ -6,38 +6,37 @@
  * sight: no one can open or find it any more. It goes for good, and its minor
  * is free again, with the last reference: of its ring device, which FREE_TAP
  * demands to be closed, or of its disk, which may be held open after it was
- * deleted. Each tap has a reference to the module.
+ * deleted. Each tap has a reference to the module; it is dropped in code of the
+ * module, whose end blktap_exit() waits for.
  */
-#include <linux/idr.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <linux/xarray.h>
 
 #include "blktap.h"
 
-/* Protects blktap_taps. */
-DEFINE_MUTEX(blktap_taps_lock);
-/* Taps by minor, those freed but still referenced included. */
-DEFINE_IDR(blktap_taps);
+/* Taps by minor, including those that were freed but are still referenced. */
+DEFINE_XARRAY_ALLOC(blktap_taps);
 
 /**
  * blktap_get - find a tap
  * @minor: its minor
  *
- * Context: Process context. Takes and releases blktap_taps_lock.
+ * Context: Process context. Takes and releases xa_lock of blktap_taps.
  * Return: The tap with a reference, or NULL.
  */
 struct blktap *blktap_get(unsigned int minor)
 {
 	struct blktap *tap;
 
-	mutex_lock(&blktap_taps_lock);
-	tap = idr_find(&blktap_taps, minor);
+	xa_lock(&blktap_taps);
+	tap = xa_load(&blktap_taps, minor);
 	/* A tap whose last reference has gone waits here to be taken out. */
 	if (tap && !kobject_get_unless_zero(&tap->dev.kobj))
 		tap = NULL;
-	mutex_unlock(&blktap_taps_lock);
+	xa_unlock(&blktap_taps);
 	return tap;
 }
 
@@ -45,20 +44,42 @@ struct blktap *blktap_get(unsigned int minor)
  * blktap_put - drop a reference to a tap
  * @tap: the tap
  *
- * Context: Process context, not under blktap_taps_lock or tap->mutex.
+ * Context: Process context, no lock held.
  */
 void blktap_put(struct blktap *tap)
 {
 	put_device(&tap->dev);
 }
 
+/**
+ * blktap_set_name - give a tap its name
+ * @tap: the tap
+ * @name: the name, not terminated
+ * @len: its length
+ *
+ * The name is a field of a line in the attribute devices.
+ *
+ * Context: Process context. Takes and releases tap->lock.
+ * Return: 0, -ENAMETOOLONG, or -EINVAL (a NUL or a newline in it).
+ */
+int blktap_set_name(struct blktap *tap, const char *name, size_t len)
+{
+	if (len >= BLKTAP_NAME_MAX)
+		return -ENAMETOOLONG;
+	if (memchr(name, 0, len) || memchr(name, '\n', len))
+		return -EINVAL;
+	spin_lock_irq(&tap->lock);
+	memcpy(tap->name, name, len);
+	tap->name[len] = 0;
+	spin_unlock_irq(&tap->lock);
+	return 0;
+}
+
 static void blktap_release(struct device *dev)
 {
 	struct blktap *tap = container_of(dev, struct blktap, dev);
 
-	mutex_lock(&blktap_taps_lock);
-	idr_remove(&blktap_taps, tap->minor);
-	mutex_unlock(&blktap_taps_lock);
+	xa_erase(&blktap_taps, tap->minor);
 	kfree(tap);
 	module_put(THIS_MODULE);
 }
@@ -71,17 +92,18 @@ static struct blktap *blktap_new(void)
 	tap = kzalloc(sizeof(*tap), GFP_KERNEL);
 	if (!tap)
 		return NULL;
-	mutex_init(&tap->mutex);
 	spin_lock_init(&tap->lock);
+	mutex_init(&tap->size_lock);
+	ratelimit_state_init(&tap->log, 5 * HZ, 10);
+	ratelimit_set_flags(&tap->log, RATELIMIT_MSG_ON_RELEASE);
 	INIT_LIST_HEAD(&tap->pending);
 	INIT_LIST_HEAD(&tap->active);
 	INIT_LIST_HEAD(&tap->results);
+	INIT_LIST_HEAD(&tap->starved);
 	init_waitqueue_head(&tap->wait);
-	init_waitqueue_head(&tap->gone);
-	INIT_DELAYED_WORK(&tap->recovery, blktap_server_recovery);
 	INIT_WORK(&tap->removal, blktap_disk_removal);
-	tap->recovery_timeout = READ_ONCE(blktap_recovery_timeout);
 	tap->pool = blktap_pool_default();
+	blktap_life_init(tap);
 	blktap_ring_init(tap);
 	blktap_direct_init(tap);
 	return tap;
@@ -90,6 +112,7 @@ static struct blktap *blktap_new(void)
 static struct blktap *blktap_alloc(void)
 {
 	struct blktap *tap;
+	u32 minor;
 	int ret;
 
 	/* Possible while the module is being loaded. */
@@ -99,14 +122,13 @@ static struct blktap *blktap_alloc(void)
 	if (!tap)
 		return ERR_PTR(-ENOMEM);
 
-	mutex_lock(&blktap_taps_lock);
-	ret = idr_alloc(&blktap_taps, NULL, 0, BLKTAP_NR_MINORS, GFP_KERNEL);
-	mutex_unlock(&blktap_taps_lock);
-	if (ret < 0) {
+	ret = xa_alloc(&blktap_taps, &minor, NULL,
+		       XA_LIMIT(0, BLKTAP_NR_MINORS - 1), GFP_KERNEL);
+	if (ret) {
 		kfree(tap);
 		return ERR_PTR(-ENOMEM);
 	}
-	tap->minor = ret;
+	tap->minor = minor;
 
 	/* The caller has the control device open, so the module is there. */
 	__module_get(THIS_MODULE);
@@ -120,9 +142,9 @@ static struct blktap *blktap_alloc(void)
 		goto err_put;
 
 	/* User space may open it as soon as device_add() announces it. */
-	mutex_lock(&blktap_taps_lock);
-	idr_replace(&blktap_taps, tap, tap->minor);
-	mutex_unlock(&blktap_taps_lock);
+	ret = xa_err(xa_store(&blktap_taps, tap->minor, tap, GFP_KERNEL));
+	if (ret)
+		goto err_put;
 	ret = device_add(&tap->dev);
 	if (ret)
 		goto err_put;
@@ -134,15 +156,16 @@ err_put:
 }
 
 /*
- * Who may still be there: readers and writers of its attributes, which
+ * Others may still be there: readers and writers of its attributes, which
  * device_unregister() waits for; openers of the dead disk, who have a reference
- * to it; work on recovery, which is cancelled, and on removal of the disk, which
- * is waited for unless this process is killed. A server is not.
+ * to it; delayed work, which is cancelled, and the removal of the disk, which is
+ * waited for unless this process is killed. There is no server.
  */
 static int blktap_free(unsigned int minor)
 {
 	struct blktap *tap;
-	int ret = 0;
+	LIST_HEAD(dead);
+	int ret;
 
 	if (minor >= BLKTAP_NR_MINORS)
 		return -EINVAL;
@@ -150,17 +173,19 @@ static int blktap_free(unsigned int minor)
 	if (!tap)
 		return -ENODEV;
 
-	mutex_lock(&tap->mutex);
-	if (tap->freed)
-		ret = -ENODEV;
-	else if (tap->opened || blktap_ring_mapped(tap))
-		ret = -EBUSY;
-	else
-		tap->freed = true;
-	mutex_unlock(&tap->mutex);
+	spin_lock_irq(&tap->lock);
+	ret = blktap_life(tap, BLKTAP_EV_FREE);
 	if (!ret) {
+		if (tap->disk)
+			blktap_disk_doom(tap, true);
+		blktap_requests_doom(tap, &dead);
+	}
+	spin_unlock_irq(&tap->lock);
+	if (!ret) {
+		blktap_requests_end(&dead);
 		cancel_delayed_work_sync(&tap->recovery);
-		blktap_disk_remove(tap, true);
+		cancel_delayed_work_sync(&tap->announce);
+		blktap_disk_wait(tap);
 		device_unregister(&tap->dev);
 	}
 	blktap_put(tap);
@@ -210,7 +235,6 @@ static struct miscdevice blktap_control = {
 	.nodename	= "xen/blktap-2/control",
 	.mode		= 0600,
 	.fops		= &blktap_control_ops,
-	.groups		= blktap_control_groups,
 };
 
 /**
@@ -243,5 +267,5 @@ int blktap_control_init(void)
 void blktap_control_exit(void)
 {
 	misc_deregister(&blktap_control);
-	idr_destroy(&blktap_taps);
+	xa_destroy(&blktap_taps);
 }

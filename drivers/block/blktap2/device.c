@@ -3,20 +3,23 @@
  * blktap2: the disk of a tap.
  *
  * A disk is made by CREATE_DEVICE and outlives its server: when that dies the
- * disk waits, and CREATE_DEVICE of the next one takes it over. Its size can
- * change while it is there, by DIRECT_RESIZE or when it is taken over, but only
- * grow: what its users have beyond a new end would be lost to them. It goes
+ * disk waits, and CREATE_DEVICE of the next one takes it over. The transfers of
+ * the dead server write to the image that the next one serves, so CREATE_DEVICE
+ * first waits for their end. The size of a disk can change while it is there, by
+ * DIRECT_RESIZE or when it is taken over, but only grow: what its users have
+ * beyond a new end would be lost to them. It is deleted
  *
  * - by REMOVE_DEVICE, unless it is open;
  * - by force (FREE_TAP or writing to remove in sysfs), open or not: all I/O is
  *   ended with errors first, so that nothing that deletes the disk has to wait
- *   for a server. Who has it open keeps a dead block device.
+ *   for a server. Whoever has it open keeps a dead block device.
  *
  * Transfers have to end by themselves, and a file system below may hang. So
- * tap->removal deletes the disk, and who asked for it waits killably.
+ * tap->removal is queued when the last has ended, and whoever asked for the
+ * removal waits killably.
  *
- * Until the last of them closes it, free_disk() has not been called, the disk
- * is DYING, and the tap, which has lent it its minor, takes no new one.
+ * While a deleted disk is open, free_disk() has not been called, the disk is
+ * DYING, and the tap, which has lent it its minor, takes no new one.
  */
 #include <linux/hdreg.h>
 #include <linux/log2.h>
@@ -26,11 +29,6 @@
 
 #include "blktap.h"
 
-#define BLKTAP_RING_FLAGS	(BLKTAP_DEVICE_RO | BLKTAP_DEVICE_PSZ | \
-				 BLKTAP_DEVICE_FLUSH | BLKTAP_DEVICE_TRIM | \
-				 BLKTAP_DEVICE_TRIM_RZ)
-#define BLKTAP_DIRECT_FLAGS	(BLKTAP_RING_FLAGS | BLKTAP_DEVICE_FUA | \
-				 BLKTAP_DEVICE_WRITE_ZEROES)
 /* What the server of a disk has to be able to do. */
 #define BLKTAP_SERVER_FLAGS	(BLKTAP_DEVICE_FLUSH | BLKTAP_DEVICE_TRIM | \
 				 BLKTAP_DEVICE_FUA | BLKTAP_DEVICE_WRITE_ZEROES)
@@ -40,9 +38,15 @@ static int blktap_bdev_open(struct gendisk *disk, blk_mode_t mode)
 	struct blktap *tap = disk->private_data;
 
 	/* Racing removals are found by del_gendisk(), under open_mutex. */
-	if (READ_ONCE(tap->disk_state) != BLKTAP_DISK_LIVE)
+	switch (READ_ONCE(tap->state)) {
+	case BLKTAP_CREATING:
+	case BLKTAP_RUNNING:
+	case BLKTAP_WAITING:
+	case BLKTAP_FAILED:
+		return 0;
+	default:
 		return -ENXIO;
-	return 0;
+	}
 }
 
 static int blktap_bdev_getgeo(struct block_device *bdev,
@@ -63,14 +67,21 @@ static char *blktap_bdev_devnode(struct gendisk *disk, umode_t *mode)
 			 disk->first_minor);
 }
 
+/* There is no disk any more that could have requests. */
+static void blktap_disk_end(struct blktap *tap, enum blktap_event event)
+{
+	spin_lock_irq(&tap->lock);
+	blktap_pool_leave(tap);
+	blktap_life(tap, event);
+	spin_unlock_irq(&tap->lock);
+}
+
 static void blktap_bdev_free(struct gendisk *disk)
 {
 	struct blktap *tap = disk->private_data;
 
 	blk_mq_free_tag_set(&tap->tag_set);
-	spin_lock_irq(&tap->lock);
-	tap->disk_state = BLKTAP_DISK_NONE;
-	spin_unlock_irq(&tap->lock);
+	blktap_disk_end(tap, BLKTAP_EV_DELETED);
 	blktap_put(tap);
 }
 
@@ -108,17 +119,18 @@ static bool blktap_capacity_valid(u64 capacity, u32 sector)
 	       capacity <= ULLONG_MAX >> ilog2(sector);
 }
 
-static int blktap_info_check(struct blktap *tap,
+static int blktap_info_check(const struct blktap_mode *mode,
 			     struct blktap_device_info *info)
 {
 	u32 sector = info->sector_size;
 
-	info->flags &= tap->mode == BLKTAP_MODE_DIRECT ? BLKTAP_DIRECT_FLAGS :
-							 BLKTAP_RING_FLAGS;
+	info->flags &= mode->flags;
 	if (!(info->flags & BLKTAP_DEVICE_FLUSH))
 		info->flags &= ~BLKTAP_DEVICE_FUA;
+	if (!(info->flags & BLKTAP_DEVICE_WRITE_ZEROES))
+		info->flags &= ~BLKTAP_DEVICE_NOUNMAP;
 
-	if (sector < SECTOR_SIZE || sector > PAGE_SIZE ||
+	if (sector < SECTOR_SIZE || sector > BLKTAP_PAGE_SIZE ||
 	    !is_power_of_2(sector))
 		return -EINVAL;
 	if (!blktap_capacity_valid(info->capacity, sector))
@@ -134,46 +146,48 @@ static int blktap_info_check(struct blktap *tap,
 	return 0;
 }
 
-/* Let the disk have @capacity, no less than it has, and tell its users. */
-static void blktap_disk_grow(struct blktap *tap, u64 capacity)
-	__must_hold(&tap->mutex)
+/*
+ * Let the disk have the capacity that @tap->info has. Several threads may have
+ * changed that; each leaves the disk with what is there.
+ */
+static void blktap_disk_grow(struct blktap *tap)
 {
-	unsigned int noio;
+	struct gendisk *disk;
+	u64 capacity;
 
-	lockdep_assert_held(&tap->mutex);
-	/* Memory is not to be reclaimed by writing to this disk. */
-	noio = memalloc_noio_save();
-	tap->info.capacity = capacity;
-	set_capacity_and_notify(tap->disk, capacity);
-	memalloc_noio_restore(noio);
+	mutex_lock(&tap->size_lock);
+	spin_lock_irq(&tap->lock);
+	capacity = tap->info.capacity;
+	disk = tap->disk;
+	if (disk)
+		get_device(disk_to_dev(disk));
+	spin_unlock_irq(&tap->lock);
+	if (disk && get_capacity(disk) != capacity) {
+		set_capacity(disk, capacity);
+		spin_lock_irq(&tap->lock);
+		blktap_life_grown(tap);
+		spin_unlock_irq(&tap->lock);
+	}
+	mutex_unlock(&tap->size_lock);
+	if (disk)
+		put_device(disk_to_dev(disk));
 }
 
 /*
  * Can a server that offers @info serve the disk that another one left? The
  * image may have grown since.
  */
-static int blktap_disk_take_over(struct blktap *tap,
-				 struct blktap_device_info *info)
-	__must_hold(&tap->mutex)
+static bool blktap_disk_fits(struct blktap *tap,
+			     const struct blktap_device_info *info)
+	__must_hold(&tap->lock)
 {
 	unsigned long needs = tap->info.flags & BLKTAP_SERVER_FLAGS;
 
-	lockdep_assert_held(&tap->mutex);
-	if (info->capacity < tap->info.capacity ||
-	    info->sector_size != tap->info.sector_size ||
-	    (info->flags ^ tap->info.flags) & BLKTAP_DEVICE_RO ||
-	    needs & ~info->flags) {
-		dev_warn(&tap->dev,
-			 "cannot take over: %llu sectors of %u, flags %#lx; the disk has %llu, %u, %#lx\n",
-			 info->capacity, info->sector_size, info->flags,
-			 tap->info.capacity, tap->info.sector_size,
-			 tap->info.flags);
-		return -EINVAL;
-	}
-	blktap_requests_attach(tap);
-	blktap_disk_grow(tap, info->capacity);
-	*info = tap->info;
-	return 0;
+	lockdep_assert_held(&tap->lock);
+	return info->capacity >= tap->info.capacity &&
+	       info->sector_size == tap->info.sector_size &&
+	       !((info->flags ^ tap->info.flags) & BLKTAP_DEVICE_RO) &&
+	       !(needs & ~info->flags);
 }
 
 static void blktap_disk_limits(struct blktap *tap, struct queue_limits *lim)
@@ -198,41 +212,33 @@ static void blktap_disk_limits(struct blktap *tap, struct queue_limits *lim)
 	}
 	if (info->flags & BLKTAP_DEVICE_WRITE_ZEROES)
 		lim->max_write_zeroes_sectors = UINT_MAX >> SECTOR_SHIFT;
-
-	if (tap->mode == BLKTAP_MODE_RING) {
-		lim->max_hw_sectors = BLKTAP_SEGMENT_MAX * PAGE_SECTORS;
-		lim->max_segments = BLKTAP_SEGMENT_MAX;
-		lim->max_segment_size = PAGE_SIZE;
-		lim->seg_boundary_mask = PAGE_SIZE - 1;
-	} else {
-		/* Nothing counts segments; each is a sector at least. */
-		lim->max_hw_sectors = tap->direct.max_io >> SECTOR_SHIFT;
-		lim->max_segments = lim->max_hw_sectors;
-		lim->max_segment_size = UINT_MAX;
-	}
 }
 
+/* The tap is CREATING, which keeps all others away. */
 static int blktap_disk_add(struct blktap *tap)
-	__must_hold(&tap->mutex)
 {
+	const struct blktap_mode *mode = READ_ONCE(tap->mode);
 	struct queue_limits lim = {};
 	struct gendisk *disk;
+	LIST_HEAD(dead);
 	int ret;
 
+	if (mode->quiet && !mode->quiet(tap)) {
+		ret = -EBUSY;
+		goto err_end;
+	}
+	blktap_disk_limits(tap, &lim);
 	memset(&tap->tag_set, 0, sizeof(tap->tag_set));
 	tap->tag_set.ops = &blktap_mq_ops;
 	tap->tag_set.nr_hw_queues = 1;
-	tap->tag_set.queue_depth = tap->mode == BLKTAP_MODE_RING ?
-				   BLKTAP_RING_ENTRIES : tap->direct.depth;
+	tap->tag_set.queue_depth = mode->limits(tap, &lim);
 	tap->tag_set.numa_node = NUMA_NO_NODE;
 	tap->tag_set.flags = BLK_MQ_F_SHOULD_MERGE |
 			     BLK_MQ_F_NO_SCHED_BY_DEFAULT;
 	tap->tag_set.cmd_size = sizeof(struct blktap_request);
 	ret = blk_mq_alloc_tag_set(&tap->tag_set);
 	if (ret)
-		return ret;
-
-	blktap_disk_limits(tap, &lim);
+		goto err_end;
 	disk = blk_mq_alloc_disk(&tap->tag_set, &lim, tap);
 	if (IS_ERR(disk)) {
 		ret = PTR_ERR(disk);
@@ -248,56 +254,123 @@ static int blktap_disk_add(struct blktap *tap)
 	set_capacity(disk, tap->info.capacity);
 	set_disk_ro(disk, tap->info.flags & BLKTAP_DEVICE_RO);
 
-	tap->disk = disk;
-	spin_lock_irq(&tap->lock);
-	tap->disk_state = BLKTAP_DISK_LIVE;
-	spin_unlock_irq(&tap->lock);
-	blktap_requests_attach(tap);
 	/* For blktap_bdev_free(). */
 	get_device(&tap->dev);
-
 	ret = add_disk(disk);
-	if (!ret)
-		return 0;
+	if (ret)
+		goto err_put_disk;
 
-	put_device(&tap->dev);
 	spin_lock_irq(&tap->lock);
-	tap->disk_state = BLKTAP_DISK_NONE;
-	tap->attached = false;
+	tap->disk = disk;
+	blktap_life(tap, BLKTAP_EV_CREATED);
+	if (blktap_failing(tap))
+		blktap_requests_doom(tap, &dead);
 	spin_unlock_irq(&tap->lock);
-	tap->disk = NULL;
+	blktap_requests_end(&dead);
+	return 0;
+
+err_put_disk:
+	/* A disk that was not added is released without free_disk(). */
 	put_disk(disk);
+	put_device(&tap->dev);
 err_free_tag_set:
 	blk_mq_free_tag_set(&tap->tag_set);
+err_end:
+	blktap_disk_end(tap, BLKTAP_EV_NOT_CREATED);
 	return ret;
+}
+
+/* What CREATE_DEVICE does without a sleep; @make tells if the rest is to come. */
+static int blktap_disk_begin(struct blktap *tap,
+			     struct blktap_device_info *info, bool *make)
+	__must_hold(&tap->lock)
+{
+	int ret;
+
+	lockdep_assert_held(&tap->lock);
+	if (!blktap_life_mine(tap))
+		return -EACCES;
+	ret = blktap_info_check(tap->mode, info);
+	if (ret)
+		return ret;
+	if ((tap->state == BLKTAP_WAITING || tap->state == BLKTAP_FAILED) &&
+	    !blktap_disk_fits(tap, info)) {
+		blktap_warn(tap,
+			    "cannot take over: %llu sectors of %u, flags %#lx; the disk has %llu, %u, %#lx\n",
+			    info->capacity, info->sector_size, info->flags,
+			    tap->info.capacity, tap->info.sector_size,
+			    tap->info.flags);
+		return -EINVAL;
+	}
+	ret = blktap_life(tap, BLKTAP_EV_CREATE);
+	if (ret)
+		return ret;
+	tap->gone = false;
+	*make = tap->state == BLKTAP_CREATING;
+	if (*make) {
+		tap->info = *info;
+		blktap_pool_join(tap);
+	} else {
+		tap->info.capacity = info->capacity;
+		tap->info.flags &= ~BLKTAP_DEVICE_NOUNMAP;
+		tap->info.flags |= info->flags & BLKTAP_DEVICE_NOUNMAP;
+		*info = tap->info;
+	}
+	blktap_server_wake(tap);
+	return 0;
+}
+
+/* Has what CREATE_DEVICE waits for happened, or become pointless? */
+static bool blktap_disk_may_begin(struct blktap *tap)
+{
+	bool may;
+
+	spin_lock_irq(&tap->lock);
+	may = !blktap_life_mine(tap) || !(tap->transfers || tap->dying);
+	spin_unlock_irq(&tap->lock);
+	return may;
 }
 
 /**
  * blktap_disk_create - make the disk, or let a new server have it
- * @tap: the tap, in one of the modes
+ * @tap: the tap
  * @info: what the server wants; the flags granted are left in it
  *
- * Context: Process context, under tap->mutex.
- * Return: 0, -EEXIST (the disk has a server), -EBUSY (an earlier disk of the
- *	tap is still open), -EINVAL (bad geometry, or not that of the disk the
- *	last server left) or -ENOMEM.
+ * Context: Process context of the server. Waits, killably, for the transfers of
+ *	the last server and for the deletion of the last disk.
+ * Return: 0, -EACCES (this process is not a server that has entered a mode),
+ *	-EEXIST (the disk has a server), -EBUSY (an earlier disk of the tap is
+ *	still open, or has requests that the server did not answer, or another
+ *	thread is making the disk), -EINVAL (bad geometry, or not that of the disk
+ *	the last server left), -EINTR (killed) or -ENOMEM.
  */
 int blktap_disk_create(struct blktap *tap, struct blktap_device_info *info)
 {
+	unsigned int noio;
+	bool make = false;
 	int ret;
 
-	lockdep_assert_held(&tap->mutex);
-	if (tap->disk_state == BLKTAP_DISK_DYING)
-		return -EBUSY;
-	if (tap->attached)
-		return -EEXIST;
-	ret = blktap_info_check(tap, info);
+	for (;;) {
+		spin_lock_irq(&tap->lock);
+		ret = blktap_disk_begin(tap, info, &make);
+		spin_unlock_irq(&tap->lock);
+		if (ret != -EAGAIN)
+			break;
+		if (wait_event_killable(tap->changed,
+					blktap_disk_may_begin(tap)))
+			return -EINTR;
+	}
 	if (ret)
 		return ret;
-	if (tap->disk_state == BLKTAP_DISK_LIVE)
-		return blktap_disk_take_over(tap, info);
-	tap->info = *info;
-	return blktap_disk_add(tap);
+	if (!make) {
+		blktap_disk_grow(tap);
+		return 0;
+	}
+	/* Memory must not be reclaimed by I/O that waits for this server. */
+	noio = memalloc_noio_save();
+	ret = blktap_disk_add(tap);
+	memalloc_noio_restore(noio);
+	return ret;
 }
 
 /**
@@ -305,7 +378,7 @@ int blktap_disk_create(struct blktap *tap, struct blktap_device_info *info)
  * @tap: the tap
  * @capacity: new size in 512-byte sectors, as user space gave it
  *
- * Context: Process context. Takes and releases tap->mutex.
+ * Context: Process context. Takes and releases tap->size_lock.
  * Return: 0, -ENODEV (no disk, or this server does not serve it) or -EINVAL
  *	(a size that cannot be, or less than the disk has).
  */
@@ -313,20 +386,22 @@ int blktap_disk_resize(struct blktap *tap, u64 capacity)
 {
 	int ret = 0;
 
-	mutex_lock(&tap->mutex);
-	if (tap->disk_state != BLKTAP_DISK_LIVE || !tap->attached)
+	spin_lock_irq(&tap->lock);
+	if (tap->state != BLKTAP_RUNNING)
 		ret = -ENODEV;
 	else if (!blktap_capacity_valid(capacity, tap->info.sector_size) ||
 		 capacity < tap->info.capacity)
 		ret = -EINVAL;
 	else
-		blktap_disk_grow(tap, capacity);
-	mutex_unlock(&tap->mutex);
+		tap->info.capacity = capacity;
+	spin_unlock_irq(&tap->lock);
+	if (!ret)
+		blktap_disk_grow(tap);
 	return ret;
 }
 
 /**
- * blktap_disk_removal - delete a disk whose requests have been failed
+ * blktap_disk_removal - delete a disk whose requests have all ended
  * @work: tap->removal; its reference to the tap is dropped
  *
  * Context: Process context.
@@ -334,78 +409,143 @@ int blktap_disk_resize(struct blktap *tap, u64 capacity)
 void blktap_disk_removal(struct work_struct *work)
 {
 	struct blktap *tap = container_of(work, struct blktap, removal);
-	struct gendisk *disk = tap->dying;
+	struct gendisk *disk;
 
-	/* Not uninterruptibly: that would be called a hung task. */
-	wait_event_idle(tap->gone, !READ_ONCE(tap->transfers));
+	spin_lock_irq(&tap->lock);
+	disk = tap->dying;
+	/* Only now: the server may let go of its image when it is told. */
+	if (tap->server == BLKTAP_SERVER_READY) {
+		tap->gone = tap->dying_force || tap->mode->ask_close;
+		blktap_server_wake(tap);
+	}
+	spin_unlock_irq(&tap->lock);
+
 	if (tap->dying_force)
 		blk_mark_disk_dead(disk);
 	del_gendisk(disk);
+
 	put_disk(disk);
 
 	spin_lock_irq(&tap->lock);
-	tap->dying = NULL;
-	tap->closed = true;
+	WRITE_ONCE(tap->dying, NULL);
+	wake_up_all(&tap->changed);
 	spin_unlock_irq(&tap->lock);
-	blktap_server_wake(tap);
-	wake_up(&tap->gone);
 	blktap_put(tap);
 }
 
-/* Wait until the disk that is being deleted, if there is one, has gone. */
-static int blktap_disk_wait(struct blktap *tap)
+/**
+ * blktap_disk_wait - wait until the disk that is being deleted has gone
+ * @tap: the tap
+ *
+ * Context: Process context.
+ * Return: 0, also if there is none, or -EINTR if the caller is killed.
+ */
+int blktap_disk_wait(struct blktap *tap)
 {
-	if (wait_event_killable(tap->gone, !READ_ONCE(tap->dying)))
+	if (wait_event_killable(tap->changed, !READ_ONCE(tap->dying)))
 		return -EINTR;
 	return 0;
 }
 
 /**
+ * blktap_disk_doom - begin to delete the disk
+ * @tap: the tap, which has a disk and is DYING or FREED since this lock was taken
+ * @force: it may be open
+ *
+ * Context: Process context, under tap->lock.
+ */
+void blktap_disk_doom(struct blktap *tap, bool force)
+{
+	lockdep_assert_held(&tap->lock);
+	WRITE_ONCE(tap->dying, tap->disk);
+	tap->dying_force = force;
+	tap->disk = NULL;
+	get_device(&tap->dev);
+	if (!tap->transfers)
+		queue_work(blktap_wq, &tap->removal);
+}
+
+/*
+ * What REMOVE_DEVICE and remove do without a sleep. The server waits for its own
+ * REMOVE_DEVICE, so it cannot serve what an opener writes when it closes.
+ */
+static int blktap_disk_begin_removal(struct blktap *tap, bool force,
+				     struct list_head *dead)
+	__must_hold(&tap->lock)
+{
+	struct gendisk *disk = tap->disk;
+	int ret;
+
+	lockdep_assert_held(&tap->lock);
+	if (!force && !blktap_life_mine(tap))
+		return -EACCES;
+	if (!force && disk && disk_openers(disk))
+		return -EBUSY;
+	ret = blktap_life(tap, BLKTAP_EV_REMOVE);
+	if (ret)
+		return ret;
+	blktap_disk_doom(tap, force);
+	blktap_requests_doom(tap, dead);
+	return 0;
+}
+
+static int blktap_disk_try_removal(struct blktap *tap, bool force)
+{
+	struct gendisk *disk = NULL;
+	LIST_HEAD(dead);
+	int ret;
+
+	if (!force) {
+		spin_lock_irq(&tap->lock);
+		disk = tap->disk;
+		if (disk)
+			get_device(disk_to_dev(disk));
+		spin_unlock_irq(&tap->lock);
+	}
+	/* The last closer holds it while it waits for the server. */
+	if (disk && !mutex_trylock(&disk->open_mutex)) {
+		put_device(disk_to_dev(disk));
+		return -EBUSY;
+	}
+	spin_lock_irq(&tap->lock);
+	if (!force && tap->disk && tap->disk != disk)
+		ret = -EBUSY;
+	else
+		ret = blktap_disk_begin_removal(tap, force, &dead);
+	spin_unlock_irq(&tap->lock);
+	if (disk) {
+		mutex_unlock(&disk->open_mutex);
+		put_device(disk_to_dev(disk));
+	}
+	blktap_requests_end(&dead);
+	return ret;
+}
+
+static bool blktap_disk_settled(struct blktap *tap)
+{
+	return READ_ONCE(tap->state) != BLKTAP_CREATING;
+}
+
+/**
  * blktap_disk_remove - delete the disk, if there is one
  * @tap: the tap
- * @force: end its I/O with errors, and do not mind who has it open
+ * @force: end its I/O with errors, whether or not it is open; otherwise the
+ *	caller is the server
  *
- * Context: Process context. Takes and releases tap->mutex. Waits for transfers
- *	that go on, not for a server.
- * Return: 0, -EBUSY if it is open, or -EINTR if the caller is killed, which does
- *	not stop it.
+ * Context: Process context. Waits for transfers that go on, not for a server.
+ * Return: 0, -EACCES if the caller is not the server, -EBUSY if the disk is open,
+ *	or -EINTR if the caller is killed, which does not stop the removal.
  */
 int blktap_disk_remove(struct blktap *tap, bool force)
 {
-	struct gendisk *disk;
+	int ret;
 
-	mutex_lock(&tap->mutex);
-	disk = tap->disk;
-	if (!disk) {
-		mutex_unlock(&tap->mutex);
-		return blktap_disk_wait(tap);
-	}
-	if (!force) {
-		/* The last closer holds it while it waits for the server. */
-		if (!mutex_trylock(&disk->open_mutex)) {
-			mutex_unlock(&tap->mutex);
-			return -EBUSY;
-		}
-		if (disk_openers(disk)) {
-			mutex_unlock(&disk->open_mutex);
-			mutex_unlock(&tap->mutex);
-			return -EBUSY;
-		}
-	}
-	spin_lock_irq(&tap->lock);
-	tap->disk_state = BLKTAP_DISK_DYING;
-	tap->attached = false;
-	tap->dying = disk;
-	tap->dying_force = force;
-	spin_unlock_irq(&tap->lock);
-	tap->disk = NULL;
-	if (!force)
-		mutex_unlock(&disk->open_mutex);
-	mutex_unlock(&tap->mutex);
-
-	blktap_requests_fail(tap);
-	blktap_info(tap, "disk goes%s\n", force ? " by force" : "");
-	get_device(&tap->dev);
-	queue_work(blktap_wq, &tap->removal);
+	while ((ret = blktap_disk_try_removal(tap, force)) == -EAGAIN)
+		if (wait_event_killable(tap->changed, blktap_disk_settled(tap)))
+			return -EINTR;
+	if (!ret)
+		blktap_info(tap, "disk goes%s\n", force ? " by force" : "");
+	else if (ret != -ENODEV)
+		return ret;
 	return blktap_disk_wait(tap);
 }

@@ -10,10 +10,16 @@
  * An event counts as handed out when all of the call has been copied out. Until
  * then its request is BUSY and no command finds it; if a copy fails, all events
  * of the call go back to where they came from.
+ *
+ * The memory of a server may be anything: a userfaultfd of a process that does
+ * not answer, a page on a disk that waits for this server. So requests are BUSY
+ * only while memory is accessed with page faults disabled. If that fails, they
+ * are let go, the memory is faulted in, and all is done again.
  */
 #include <linux/build_bug.h>
 #include <linux/file.h>
 #include <linux/kdev_t.h>
+#include <linux/pagemap.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
@@ -30,12 +36,48 @@ static_assert(sizeof(struct blktap_direct_extent) == 16);
 static_assert(sizeof(struct blktap_direct_cmd) == 24);
 static_assert(sizeof(struct blktap_direct_xfer) == 32);
 
+static bool blktap_direct_ready(struct blktap *tap)
+{
+	return READ_ONCE(tap->server) == BLKTAP_SERVER_READY &&
+	       READ_ONCE(tap->mode) == &blktap_direct_mode;
+}
+
+static __poll_t blktap_direct_poll(struct blktap *tap, struct file *file,
+				   poll_table *wait)
+{
+	poll_wait(file, &tap->wait, wait);
+	if (!blktap_direct_ready(tap) || !blktap_requests_waiting(tap))
+		return 0;
+	return EPOLLIN | EPOLLRDNORM;
+}
+
+/* Nothing counts segments; each is a sector at least. */
+static unsigned int blktap_direct_limits(struct blktap *tap,
+					 struct queue_limits *lim)
+{
+	lim->max_hw_sectors = tap->direct.max_io >> SECTOR_SHIFT;
+	lim->max_segments = lim->max_hw_sectors;
+	lim->max_segment_size = UINT_MAX;
+	return tap->direct.depth;
+}
+
+/* Direct mode. */
+const struct blktap_mode blktap_direct_mode = {
+	.name		= "direct",
+	.flags		= BLKTAP_DEVICE_RO | BLKTAP_DEVICE_PSZ |
+			  BLKTAP_DEVICE_FLUSH | BLKTAP_DEVICE_TRIM |
+			  BLKTAP_DEVICE_TRIM_RZ | BLKTAP_DEVICE_FUA |
+			  BLKTAP_DEVICE_WRITE_ZEROES | BLKTAP_DEVICE_NOUNMAP,
+	.limits		= blktap_direct_limits,
+	.poll		= blktap_direct_poll,
+};
+
 /**
  * blktap_direct_setup - enter direct mode
  * @tap: the tap
  * @arg: parameters
  *
- * Context: Process context. Takes and releases tap->mutex.
+ * Context: Process context. Takes and releases tap->lock.
  * Return: 0, -EINVAL (a parameter out of range), -EBUSY (in ring mode, or done
  *	before by this server) or -EFAULT.
  */
@@ -44,6 +86,8 @@ int blktap_direct_setup(struct blktap *tap,
 {
 	struct blktap_direct *direct = &tap->direct;
 	struct blktap_direct_setup setup;
+	bool fresh;
+	int ret;
 
 	if (copy_from_user(&setup, arg, sizeof(setup)))
 		return -EFAULT;
@@ -52,12 +96,14 @@ int blktap_direct_setup(struct blktap *tap,
 	    memchr_inv(setup.reserved, 0, sizeof(setup.reserved)))
 		return -EINVAL;
 
-	mutex_lock(&tap->mutex);
-	if (tap->mode == BLKTAP_MODE_RING || direct->ready) {
-		mutex_unlock(&tap->mutex);
-		return -EBUSY;
-	}
-	if (tap->disk_state != BLKTAP_DISK_LIVE) {
+	/* Tell now if the answer cannot be told. */
+	if (copy_to_user(arg, &setup, sizeof(setup)))
+		return -EFAULT;
+
+	spin_lock_irq(&tap->lock);
+	fresh = !tap->mode;
+	ret = blktap_life_enter(tap, &blktap_direct_mode, NULL);
+	if (!ret && fresh) {
 		direct->depth = min_t(u32, setup.depth,
 				      BLKTAP_DIRECT_DEPTH_MAX);
 		direct->max_io = round_down(min_t(u32, setup.max_io,
@@ -67,10 +113,9 @@ int blktap_direct_setup(struct blktap *tap,
 	setup.version = BLKTAP_DIRECT_VERSION;
 	setup.depth = direct->depth;
 	setup.max_io = direct->max_io;
-	tap->mode = BLKTAP_MODE_DIRECT;
-	WRITE_ONCE(direct->ready, true);
-	mutex_unlock(&tap->mutex);
-
+	spin_unlock_irq(&tap->lock);
+	if (ret)
+		return ret;
 	return copy_to_user(arg, &setup, sizeof(setup)) ? -EFAULT : 0;
 }
 
@@ -121,7 +166,7 @@ int blktap_direct_file(struct blktap *tap,
 	struct file *file = NULL;
 	int ret;
 
-	if (!READ_ONCE(tap->direct.ready))
+	if (!blktap_direct_ready(tap))
 		return -EINVAL;
 	if (copy_from_user(&param, arg, sizeof(param)))
 		return -EFAULT;
@@ -190,28 +235,22 @@ static int blktap_direct_cmd(struct blktap *tap,
 
 	if (cmd->reserved)
 		return -EINVAL;
+	if (cmd->op == BLKTAP_CMD_MAP)
+		return blktap_direct_map(tap, cmd);
 	req = blktap_request_claim(tap, cmd->tag);
 	if (!req)
 		return -ESRCH;
-	switch (cmd->op) {
-	case BLKTAP_CMD_END:
+	ret = -EINVAL;
+	if (cmd->op == BLKTAP_CMD_END)
 		ret = blktap_direct_end(req, cmd);
-		break;
-	case BLKTAP_CMD_MAP:
-		ret = blktap_direct_map(req, cmd);
-		break;
-	default:
-		ret = -EINVAL;
-		break;
-	}
 	if (ret)
 		blktap_request_own(req);
 	return ret;
 }
 
 /*
- * Carry out the commands. Memory is not to be reclaimed by writing to the disk
- * that waits for them, nor are its writes to be throttled by its own dirt.
+ * Carry out the commands. Memory must not be reclaimed by writing to the disk
+ * that waits for them, nor may its writes be throttled by its own dirty pages.
  */
 static int blktap_direct_cmds(struct blktap *tap, struct blktap_direct_xfer *x)
 {
@@ -254,7 +293,9 @@ static void blktap_direct_event(struct blktap_request *req,
 	event->tag = rq->tag;
 	event->op = blktap_request_op(rq);
 	if (op_is_write(req_op(rq)) && rq->cmd_flags & REQ_FUA)
-		event->flags = BLKTAP_REQ_FUA;
+		event->flags |= BLKTAP_REQ_FUA;
+	if (blktap_request_keeps(rq))
+		event->flags |= BLKTAP_REQ_NOUNMAP;
 	if (req_op(rq) != REQ_OP_FLUSH) {
 		event->sector = blk_rq_pos(rq);
 		event->nr_sectors = blk_rq_sectors(rq);
@@ -267,34 +308,150 @@ static void blktap_direct_event(struct blktap_request *req,
 	}
 }
 
-/* Copy events out, and collect their requests on a list. */
-static int blktap_direct_events(struct blktap *tap,
-				struct blktap_direct_xfer *x,
-				struct list_head *given)
+/* Take the next request for the server, in the order of the events. */
+static struct blktap_request *blktap_direct_next(struct blktap *tap)
 {
-	struct blktap_direct_event __user *to = u64_to_user_ptr(x->events);
-	struct blktap_direct_event batch[BLKTAP_EVENT_BATCH];
+	struct blktap_request *req = blktap_result_take(tap);
+	bool keep;
+
+	while (!req) {
+		req = blktap_request_take(tap);
+		if (!req)
+			break;
+		keep = READ_ONCE(tap->info.flags) & BLKTAP_DEVICE_NOUNMAP;
+		if (keep || !blktap_request_keeps(blk_mq_rq_from_pdu(req)))
+			break;
+		/* The block layer writes the zeros, then. */
+		blktap_request_end(req, BLK_STS_NOTSUPP);
+		req = NULL;
+	}
+	return req;
+}
+
+static bool blktap_direct_gone_take(struct blktap *tap)
+{
+	bool gone;
+
+	spin_lock_irq(&tap->lock);
+	gone = tap->gone;
+	tap->gone = false;
+	spin_unlock_irq(&tap->lock);
+	return gone;
+}
+
+/**
+ * struct blktap_handout - events on their way to the server
+ * @given: requests of the events
+ * @nr: events
+ * @gone: one of them, the last, is GONE
+ */
+struct blktap_handout {
+	struct list_head	given;
+	u32			nr;
+	bool			gone;
+};
+
+/* Fill @batch; returns the number of events, 0 when there are no more. */
+static u32 blktap_direct_batch(struct blktap *tap, struct blktap_handout *out,
+			       struct blktap_direct_event *batch, u32 max)
+{
 	struct blktap_request *req;
-	u32 max = x->max_events;
-	u32 done = 0;
 	u32 n;
 
-	do {
-		for (n = 0; n < ARRAY_SIZE(batch) && done + n < max; n++) {
-			req = blktap_result_take(tap);
-			if (!req)
-				req = blktap_request_take(tap, NULL);
-			if (!req)
-				break;
-			list_add_tail(&req->event, given);
+	for (n = 0; n < max && !out->gone; n++) {
+		req = blktap_direct_next(tap);
+		if (req) {
+			list_add_tail(&req->event, &out->given);
 			blktap_direct_event(req, &batch[n]);
+			continue;
 		}
-		if (n && copy_to_user(to + done, batch, n * sizeof(*batch)))
+		out->gone = blktap_direct_gone_take(tap);
+		if (!out->gone)
+			break;
+		memset(&batch[n], 0, sizeof(*batch));
+		batch[n].type = BLKTAP_EVENT_GONE;
+	}
+	return n;
+}
+
+/* All that is needed of the memory at @to and @arg is there, or it is a fault. */
+static int blktap_direct_try_events(struct blktap *tap,
+				    struct blktap_direct_xfer x,
+				    struct blktap_direct_xfer __user *arg,
+				    struct blktap_handout *out)
+{
+	struct blktap_direct_event __user *to = u64_to_user_ptr(x.events);
+	struct blktap_direct_event batch[BLKTAP_EVENT_BATCH];
+	u32 max = x.max_events;
+	u32 n;
+
+	for (;;) {
+		n = blktap_direct_batch(tap, out, batch,
+					min_t(u32, max - out->nr,
+					      ARRAY_SIZE(batch)));
+		if (!n)
+			break;
+		out->nr += n;
+		if (__copy_to_user_inatomic(to + out->nr - n, batch,
+					    n * sizeof(*batch)))
 			return -EFAULT;
-		done += n;
-	} while (n == ARRAY_SIZE(batch));
-	x->max_events = done;
-	return 0;
+	}
+	x.max_events = out->nr;
+	x.transfers = READ_ONCE(tap->transfers);
+	return __copy_to_user_inatomic(arg, &x, sizeof(x)) ? -EFAULT : 0;
+}
+
+/* Own what was handed out, or put all of it back. */
+static void blktap_direct_settle(struct blktap *tap,
+				 struct blktap_handout *out, bool own)
+{
+	struct blktap_request *req, *next;
+
+	/* Backwards, as each goes to the front of its list. */
+	list_for_each_entry_safe_reverse(req, next, &out->given, event) {
+		list_del_init(&req->event);
+		if (own)
+			blktap_request_own(req);
+		else
+			blktap_request_undo(req);
+	}
+	if (out->gone && !own) {
+		spin_lock_irq(&tap->lock);
+		tap->gone = true;
+		spin_unlock_irq(&tap->lock);
+	}
+}
+
+/* Copy events and the result of the call out. */
+static int blktap_direct_events(struct blktap *tap,
+				const struct blktap_direct_xfer *x,
+				struct blktap_direct_xfer __user *arg)
+{
+	struct blktap_direct_event __user *to = u64_to_user_ptr(x->events);
+	struct blktap_handout out;
+	int ret;
+
+	if (!access_ok(arg, sizeof(*arg)) ||
+	    (x->max_events && !access_ok(to, sizeof(*to) * (u64)x->max_events)))
+		return -EFAULT;
+	for (;;) {
+		INIT_LIST_HEAD(&out.given);
+		out.nr = 0;
+		out.gone = false;
+		pagefault_disable();
+		ret = blktap_direct_try_events(tap, *x, arg, &out);
+		pagefault_enable();
+		blktap_direct_settle(tap, &out, !ret);
+		if (!ret)
+			return 0;
+		if (fault_in_safe_writeable((char __user *)to,
+					    out.nr * sizeof(*to)) ||
+		    fault_in_safe_writeable((char __user *)arg, sizeof(*arg)))
+			return -EFAULT;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
 }
 
 /**
@@ -303,17 +460,15 @@ static int blktap_direct_events(struct blktap *tap,
  * @arg: what and how many
  *
  * Context: Process context.
- * Return: 0, -EINVAL, -ESRCH, -EBADF, -ENOMEM or -EFAULT.
+ * Return: 0, -EINVAL, -ESRCH, -EBADF, -ENOMEM, -EFAULT or, if killed, -EINTR.
  */
 int blktap_direct_xfer(struct blktap *tap,
 		       struct blktap_direct_xfer __user *arg)
 {
-	struct blktap_request *req, *next;
 	struct blktap_direct_xfer x;
-	LIST_HEAD(given);
 	int ret;
 
-	if (!READ_ONCE(tap->direct.ready))
+	if (!blktap_direct_ready(tap))
 		return -EINVAL;
 	if (copy_from_user(&x, arg, sizeof(x)))
 		return -EFAULT;
@@ -322,23 +477,12 @@ int blktap_direct_xfer(struct blktap *tap,
 
 	ret = blktap_direct_cmds(tap, &x);
 	if (!ret)
-		ret = blktap_direct_events(tap, &x, &given);
-	if (ret)
+		ret = blktap_direct_events(tap, &x, arg);
+	if (ret) {
 		x.max_events = 0;
-
-	spin_lock_irq(&tap->lock);
-	x.transfers = tap->transfers;
-	spin_unlock_irq(&tap->lock);
-	if (copy_to_user(arg, &x, sizeof(x)))
-		ret = -EFAULT;
-
-	/* Backwards, as each goes to the front of its list. */
-	list_for_each_entry_safe_reverse(req, next, &given, event) {
-		list_del_init(&req->event);
-		if (ret)
-			blktap_request_undo(req);
-		else
-			blktap_request_own(req);
+		x.transfers = READ_ONCE(tap->transfers);
+		if (copy_to_user(arg, &x, sizeof(x)))
+			ret = -EFAULT;
 	}
 	return ret;
 }
@@ -348,7 +492,7 @@ int blktap_direct_xfer(struct blktap *tap,
  * @tap: the tap
  * @arg: new size in 512-byte sectors
  *
- * Context: Process context. Takes and releases tap->mutex.
+ * Context: Process context. Takes and releases tap->size_lock.
  * Return: 0, -EINVAL (not in direct mode, a size that cannot be, or less than
  *	the disk has), -ENODEV (this server serves no disk) or -EFAULT.
  */
@@ -357,7 +501,7 @@ int blktap_direct_resize(struct blktap *tap, const u64 __user *arg)
 	u64 capacity;
 	int ret;
 
-	if (!READ_ONCE(tap->direct.ready))
+	if (!blktap_direct_ready(tap))
 		return -EINVAL;
 	if (copy_from_user(&capacity, arg, sizeof(capacity)))
 		return -EFAULT;
@@ -367,18 +511,16 @@ int blktap_direct_resize(struct blktap *tap, const u64 __user *arg)
 }
 
 /**
- * blktap_direct_release - leave direct mode, as the server has gone
+ * blktap_direct_release - forget all files, as the server has gone
  * @tap: the tap
  *
- * Context: Process context, under tap->mutex. Takes and releases
- *	tap->direct.files_lock.
+ * Context: Process context. Takes and releases tap->direct.files_lock.
  */
 void blktap_direct_release(struct blktap *tap)
 {
 	struct file *file;
 	unsigned int i;
 
-	WRITE_ONCE(tap->direct.ready, false);
 	for (i = 0; i < BLKTAP_DIRECT_FILES_MAX; i++) {
 		file = blktap_direct_file_set(tap, i, NULL);
 		if (file)

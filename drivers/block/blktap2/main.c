@@ -3,7 +3,8 @@
  * blktap2: block devices served by a user space process.
  *
  *	control.c	control device, life of a tap
- *	server.c	ring device, death of a server
+ *	life.c		states of a tap, death of a server
+ *	server.c	ring device
  *	ring.c		ring mode
  *	direct.c	direct mode: commands and events
  *	direct_io.c	direct mode: transfers
@@ -17,6 +18,7 @@
 #include <linux/init.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
+#include <linux/rcupdate.h>
 #include <linux/workqueue.h>
 
 #include "blktap.h"
@@ -27,7 +29,10 @@ int blktap_verbosity = 1;
 /* Block major of the disks. */
 int blktap_bdev_major;
 
-/* Deletes disks and waits for servers. */
+/* Gives up servers that do not come; its work never sleeps. */
+struct workqueue_struct *blktap_recovery_wq;
+
+/* Deletes disks and sends uevents. */
 struct workqueue_struct *blktap_wq;
 
 /* What new taps start with. */
@@ -52,10 +57,16 @@ static int __init blktap_init(void)
 {
 	int ret;
 
-	/* Deleting a disk may wait long, for a file system that hangs. */
-	blktap_wq = alloc_workqueue("blktap2", WQ_UNBOUND, 0);
-	if (!blktap_wq)
+	/* What waits for a disk may be what has to free memory. */
+	blktap_recovery_wq = alloc_workqueue("blktap2_recovery",
+					     WQ_MEM_RECLAIM, 0);
+	if (!blktap_recovery_wq)
 		return -ENOMEM;
+	blktap_wq = alloc_workqueue("blktap2", WQ_UNBOUND, 0);
+	if (!blktap_wq) {
+		ret = -ENOMEM;
+		goto err_recovery;
+	}
 	ret = register_blkdev(0, "tapdev");
 	if (ret < 0)
 		goto err_workqueue;
@@ -84,13 +95,21 @@ err_blkdev:
 	unregister_blkdev(blktap_bdev_major, "tapdev");
 err_workqueue:
 	destroy_workqueue(blktap_wq);
+err_recovery:
+	destroy_workqueue(blktap_recovery_wq);
 	return ret;
 }
 
 static void __exit blktap_exit(void)
 {
-	/* No taps are left, but the work that dropped the last may return. */
+	/*
+	 * No taps are left, but who dropped the last, and with it the last
+	 * reference to the module, may still be on the way out of its code: work,
+	 * whose end is waited for first, or any task.
+	 */
 	destroy_workqueue(blktap_wq);
+	destroy_workqueue(blktap_recovery_wq);
+	synchronize_rcu_tasks();
 	blktap_pools_exit();
 	blktap_control_exit();
 	class_unregister(&blktap_class);

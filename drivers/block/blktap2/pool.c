@@ -2,17 +2,22 @@
 /*
  * blktap2: page pools.
  *
- * In 2.0.91 the data of a request was copied to and from pages of a pool,
- * which several taps shared; here a tap has its pages for good. What is left
- * of a pool is its purpose, a limit on how much the servers of some taps are
- * given to do at a time: the pages of the requests in flight of all its taps
- * are at most its size, and a request that does not fit waits until others
- * have ended. Direct mode does not use pools.
+ * In 2.0.91 the data of a request was copied to and from pages of a pool, which
+ * several taps shared; here each tap has its own pages. What is left of a pool is
+ * its purpose, a limit on how much the servers of some taps are given to do at a
+ * time. Direct mode does not use pools.
+ *
+ * A request waits until the pages of the requests in flight of all taps of its
+ * pool, its own included, are no more than the size of the pool. But servers
+ * that do not answer hold their pages for ever, and must not stop the others:
+ * each tap gets its equal share of the size, and no less than one request needs,
+ * whatever the others hold.
  *
  * A pool comes into being when it is first named, and stays.
  */
 #define pr_fmt(fmt) "blktap2: " fmt
 
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
@@ -32,6 +37,19 @@ static struct kobject *blktap_pools_dir;
 static struct blktap_pool *blktap_pool_of(struct kobject *kobj)
 {
 	return container_of(kobj, struct blktap_pool, kobj);
+}
+
+/* There is more room: let those try again who found none. */
+static void blktap_pool_wake(struct blktap_pool *pool)
+	__must_hold(&pool->lock)
+{
+	struct blktap *tap, *next;
+
+	lockdep_assert_held(&pool->lock);
+	list_for_each_entry_safe(tap, next, &pool->starved, starved) {
+		list_del_init(&tap->starved);
+		blktap_server_wake(tap);
+	}
 }
 
 static ssize_t size_show(struct kobject *kobj, struct kobj_attribute *attr,
@@ -54,9 +72,9 @@ static ssize_t size_store(struct kobject *kobj, struct kobj_attribute *attr,
 		return -EINVAL;
 
 	spin_lock_irq(&pool->lock);
-	pool->size = size;
+	WRITE_ONCE(pool->size, size);
+	blktap_pool_wake(pool);
 	spin_unlock_irq(&pool->lock);
-	wake_up_interruptible_poll(&pool->wait, EPOLLIN | EPOLLRDNORM);
 	return count;
 }
 
@@ -107,7 +125,7 @@ static struct blktap_pool *blktap_pool_create(const char *name)
 	if (!pool)
 		return ERR_PTR(-ENOMEM);
 	spin_lock_init(&pool->lock);
-	init_waitqueue_head(&pool->wait);
+	INIT_LIST_HEAD(&pool->starved);
 	pool->size = BLKTAP_POOL_DEFAULT;
 
 	ret = kobject_init_and_add(&pool->kobj, &blktap_pool_type,
@@ -135,7 +153,10 @@ struct blktap_pool *blktap_pool_find(const char *name)
 	char clean[BLKTAP_POOL_NAME_MAX];
 	struct blktap_pool *pool;
 	size_t len = strcspn(name, "\n");
+	unsigned int noio;
 
+	if (name[len] && name[len + 1])
+		return ERR_PTR(-EINVAL);
 	if (!len || strchr(name, '/') || name[0] == '.')
 		return ERR_PTR(-EINVAL);
 	if (len >= sizeof(clean))
@@ -147,7 +168,9 @@ struct blktap_pool *blktap_pool_find(const char *name)
 	list_for_each_entry(pool, &blktap_pools, link)
 		if (!strcmp(kobject_name(&pool->kobj), clean))
 			goto out;
+	noio = memalloc_noio_save();
 	pool = blktap_pool_create(clean);
+	memalloc_noio_restore(noio);
 out:
 	mutex_unlock(&blktap_pools_lock);
 	return pool;
@@ -182,65 +205,127 @@ int blktap_pool_set_default(const char *name)
 }
 
 /**
- * blktap_pool_charge - take pages out of a pool
- * @pool: the pool
+ * blktap_pool_join - a tap gets a disk
+ * @tap: the tap
+ *
+ * Context: Any context, under tap->lock. Takes and releases pool->lock.
+ */
+void blktap_pool_join(struct blktap *tap)
+{
+	struct blktap_pool *pool = tap->pool;
+
+	lockdep_assert_held(&tap->lock);
+	spin_lock(&pool->lock);
+	pool->taps++;
+	spin_unlock(&pool->lock);
+}
+
+/**
+ * blktap_pool_leave - a tap has no disk any more
+ * @tap: the tap
+ *
+ * Context: Any context, under tap->lock. Takes and releases pool->lock.
+ */
+void blktap_pool_leave(struct blktap *tap)
+{
+	struct blktap_pool *pool = tap->pool;
+
+	lockdep_assert_held(&tap->lock);
+	spin_lock(&pool->lock);
+	pool->taps--;
+	list_del_init(&tap->starved);
+	spin_unlock(&pool->lock);
+}
+
+/**
+ * blktap_pool_charge - take pages out of the pool of a tap
+ * @tap: the tap, whose server is woken when more fits if this does not
  * @pages: how many
  *
- * Who waits for the pool registers at @pool->wait before this call.
- *
- * Context: Any context. Takes and releases pool->lock.
+ * Context: Any context, under tap->lock. Takes and releases pool->lock.
  * Return: false if there are not as many.
  */
-bool blktap_pool_charge(struct blktap_pool *pool, unsigned int pages)
+bool blktap_pool_charge(struct blktap *tap, unsigned int pages)
 {
-	unsigned long flags;
+	struct blktap_pool *pool = tap->pool;
+	unsigned int share;
 	bool fits;
 
-	spin_lock_irqsave(&pool->lock, flags);
-	fits = pool->used + pages <= pool->size;
-	if (fits)
+	lockdep_assert_held(&tap->lock);
+	spin_lock(&pool->lock);
+	share = max_t(unsigned int, pool->size / max(pool->taps, 1U),
+		      BLKTAP_SEGMENT_MAX);
+	fits = pool->used + pages <= pool->size ||
+	       tap->charged + pages <= share;
+	if (fits) {
 		pool->used += pages;
-	spin_unlock_irqrestore(&pool->lock, flags);
+		tap->charged += pages;
+	} else if (list_empty(&tap->starved)) {
+		list_add_tail(&tap->starved, &pool->starved);
+	}
+	spin_unlock(&pool->lock);
 	return fits;
 }
 
 /**
- * blktap_pool_uncharge - give pages back to a pool
- * @pool: the pool
+ * blktap_pool_uncharge - give pages back to the pool of a tap
+ * @tap: the tap
  * @pages: how many
  *
  * Context: Any context. Takes and releases pool->lock.
  */
-void blktap_pool_uncharge(struct blktap_pool *pool, unsigned int pages)
+void blktap_pool_uncharge(struct blktap *tap, unsigned int pages)
 {
+	struct blktap_pool *pool = tap->pool;
 	unsigned long flags;
 
 	spin_lock_irqsave(&pool->lock, flags);
 	pool->used -= pages;
+	tap->charged -= pages;
+	blktap_pool_wake(pool);
 	spin_unlock_irqrestore(&pool->lock, flags);
-	/* The barrier in wq_has_sleeper() pairs with that of poll_wait(). */
-	if (wq_has_sleeper(&pool->wait))
-		wake_up_interruptible_poll(&pool->wait,
-					   EPOLLIN | EPOLLRDNORM);
+}
+
+static void blktap_pools_free(void)
+{
+	struct blktap_pool *pool, *next;
+
+	list_for_each_entry_safe(pool, next, &blktap_pools, link) {
+		list_del(&pool->link);
+		kobject_put(&pool->kobj);
+	}
+	kobject_put(blktap_pools_dir);
 }
 
 /**
- * blktap_pools_init - make pools/ and the default pool
+ * blktap_pools_init - make pools/, the default pool, and what names it
  *
  * Context: Process context, after blktap_control_init().
- * Return: 0 or -ENOMEM.
+ * Return: 0 or -errno.
  */
 int blktap_pools_init(void)
 {
 	struct kobject *control = &blktap_control_device()->kobj;
+	struct blktap_pool *pool;
 	int ret;
 
 	blktap_pools_dir = kobject_create_and_add("pools", control);
 	if (!blktap_pools_dir)
 		return -ENOMEM;
-	ret = blktap_pool_set_default("td0");
+	pool = blktap_pool_find("td0");
+	if (IS_ERR(pool)) {
+		ret = PTR_ERR(pool);
+		goto err_pools;
+	}
+	ret = sysfs_create_group(control, &blktap_control_group);
 	if (ret)
-		blktap_pools_exit();
+		goto err_pools;
+	/* From here on there can be taps. */
+	cmpxchg(&blktap_default_pool, NULL, pool);
+	return 0;
+
+err_pools:
+	blktap_pools_free();
 	return ret;
 }
 
@@ -251,11 +336,8 @@ int blktap_pools_init(void)
  */
 void blktap_pools_exit(void)
 {
-	struct blktap_pool *pool, *next;
-
-	list_for_each_entry_safe(pool, next, &blktap_pools, link) {
-		list_del(&pool->link);
-		kobject_put(&pool->kobj);
-	}
-	kobject_put(blktap_pools_dir);
+	/* Readers of default_pool look at a pool. */
+	sysfs_remove_group(&blktap_control_device()->kobj,
+			   &blktap_control_group);
+	blktap_pools_free();
 }

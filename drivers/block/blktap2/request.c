@@ -13,18 +13,19 @@
  *		     |						v
  *		     +------------------------------------- RESULT
  *
- * A request that the server has to do with is on tap->active and in
- * tap->slots under its tag. Whoever finds it there under tap->lock may take it
- * out of PENDING, OWNED or RESULT, so each request is ended once whatever the
- * server sends. BUSY and MAPPED are left alone by all others; who made them so
- * looks at tap->io_fail and @orphan afterwards.
+ * A request that the server was given is on tap->active and in tap->slots under
+ * its tag. Whoever finds it there under tap->lock may take it out of PENDING,
+ * OWNED or RESULT, so each request is ended once whatever the server sends. BUSY
+ * and MAPPED are left alone by all others; the thread or transfer that put the
+ * request there looks at the state of the tap and at @orphan afterwards. BUSY
+ * lasts as long as a piece of code that does not sleep.
  *
  * When a server dies, what it owned goes back to PENDING in the order of
  * arrival; a transfer that still goes on follows when it has ended, and if it
  * ends well and was to end the request, it does.
  *
  * The queue never times out: a request waits for its server, and how long is
- * decided by server.c.
+ * decided by life.c.
  */
 #include <linux/nospec.h>
 
@@ -66,10 +67,23 @@ int blktap_request_op(struct request *rq)
 	}
 }
 
+/**
+ * blktap_request_keeps - must the space under zeroed sectors stay allocated?
+ * @rq: the request
+ *
+ * Context: Any context.
+ * Return: true if it must.
+ */
+bool blktap_request_keeps(struct request *rq)
+{
+	return req_op(rq) == REQ_OP_WRITE_ZEROES &&
+	       rq->cmd_flags & REQ_NOUNMAP;
+}
+
 static void blktap_request_uncharge(struct blktap_request *req)
 {
 	if (req->charged)
-		blktap_pool_uncharge(req->tap->pool, req->charged);
+		blktap_pool_uncharge(req->tap, req->charged);
 	req->charged = 0;
 }
 
@@ -87,6 +101,21 @@ static void blktap_request_finish(struct blktap_request *req,
 		blk_mq_complete_request(rq);
 }
 
+/*
+ * A transfer has ended. Nothing may keep the tap once its last request is out of
+ * our hands: wake under the lock.
+ */
+static void blktap_transfer_ended(struct blktap *tap)
+	__must_hold(&tap->lock)
+{
+	lockdep_assert_held(&tap->lock);
+	if (--tap->transfers)
+		return;
+	wake_up_all(&tap->changed);
+	if (tap->dying)
+		queue_work(blktap_wq, &tap->removal);
+}
+
 static void blktap_request_forget(struct blktap_request *req)
 	__must_hold(&req->tap->lock)
 {
@@ -97,7 +126,7 @@ static void blktap_request_forget(struct blktap_request *req)
 	if (req->state == BLKTAP_RQ_RESULT)
 		list_del_init(&req->event);
 	if (req->state == BLKTAP_RQ_MAPPED)
-		req->tap->transfers--;
+		blktap_transfer_ended(req->tap);
 	if (req->state != BLKTAP_RQ_PENDING)
 		req->tap->slots[rq->tag] = NULL;
 	req->state = BLKTAP_RQ_IDLE;
@@ -145,7 +174,7 @@ static blk_status_t blktap_queue_rq(struct blk_mq_hw_ctx *hctx,
 	req->many = NULL;
 
 	spin_lock_irqsave(&tap->lock, flags);
-	if (tap->io_fail) {
+	if (blktap_failing(tap)) {
 		spin_unlock_irqrestore(&tap->lock, flags);
 		return BLK_STS_IOERR;
 	}
@@ -177,81 +206,64 @@ static enum blk_eh_timer_return blktap_timeout(struct request *rq)
 }
 
 /**
- * blktap_requests_attach - let a server have the requests
- * @tap: the tap, whose disk the server serves from now on
- *
- * Context: Process context, under tap->mutex.
- */
-void blktap_requests_attach(struct blktap *tap)
-{
-	lockdep_assert_held(&tap->mutex);
-
-	spin_lock_irq(&tap->lock);
-	tap->attached = true;
-	tap->io_fail = false;
-	tap->closed = false;
-	spin_unlock_irq(&tap->lock);
-	blktap_server_wake(tap);
-}
-
-/**
- * blktap_requests_detach - take all requests back from a server that has gone
+ * blktap_requests_return - take all requests back from a server that has gone
  * @tap: the tap
- * @fail: end them, and all that come, with an error
  *
- * Context: Process context, under tap->mutex. No thread is in the middle of
+ * Context: Process context, under tap->lock. No thread is in the middle of
  *	handing a request over.
  */
-void blktap_requests_detach(struct blktap *tap, bool fail)
+void blktap_requests_return(struct blktap *tap)
 {
 	struct blktap_request *req, *next;
 
-	lockdep_assert_held(&tap->mutex);
-
-	spin_lock_irq(&tap->lock);
-	tap->attached = false;
+	lockdep_assert_held(&tap->lock);
 	list_for_each_entry_safe(req, next, &tap->active, link) {
 		if (req->state == BLKTAP_RQ_MAPPED)
 			req->orphan = true;
 		else if (req->state != BLKTAP_RQ_BUSY)
 			blktap_request_requeue(req);
 	}
-	spin_unlock_irq(&tap->lock);
-
-	if (fail)
-		blktap_requests_fail(tap);
 }
 
 /**
- * blktap_requests_fail - end all requests with an error, and all that come
+ * blktap_requests_doom - collect all requests of a tap where requests fail
  * @tap: the tap
+ * @dead: list for blktap_requests_end()
  *
- * Requests in the middle of a transfer end with it. Lasts until
- * blktap_requests_attach().
+ * BUSY and MAPPED ones are left; they see the state of the tap when they leave
+ * these states.
  *
- * Context: Process context.
+ * Context: Process context, under tap->lock.
  */
-void blktap_requests_fail(struct blktap *tap)
+void blktap_requests_doom(struct blktap *tap, struct list_head *dead)
 {
 	struct blktap_request *req, *next;
-	LIST_HEAD(dead);
 
-	spin_lock_irq(&tap->lock);
-	tap->io_fail = true;
+	lockdep_assert_held(&tap->lock);
 	list_for_each_entry_safe(req, next, &tap->active, link) {
 		if (req->state != BLKTAP_RQ_OWNED &&
 		    req->state != BLKTAP_RQ_RESULT)
 			continue;
 		blktap_request_forget(req);
-		list_add_tail(&req->link, &dead);
+		list_add_tail(&req->link, dead);
 	}
 	list_for_each_entry_safe(req, next, &tap->pending, link) {
 		blktap_request_forget(req);
-		list_add_tail(&req->link, &dead);
+		list_add_tail(&req->link, dead);
 	}
-	spin_unlock_irq(&tap->lock);
+}
 
-	list_for_each_entry_safe(req, next, &dead, link) {
+/**
+ * blktap_requests_end - end requests with an error
+ * @dead: what blktap_requests_doom() has collected
+ *
+ * Context: Process context, no spinlock held.
+ */
+void blktap_requests_end(struct list_head *dead)
+{
+	struct blktap_request *req, *next;
+
+	list_for_each_entry_safe(req, next, dead, link) {
 		list_del_init(&req->link);
 		blktap_request_finish(req, BLK_STS_IOERR, true);
 	}
@@ -262,22 +274,20 @@ static unsigned int blktap_request_pages(struct request *rq)
 {
 	if (req_op(rq) != REQ_OP_READ && req_op(rq) != REQ_OP_WRITE)
 		return 0;
-	return DIV_ROUND_UP(blk_rq_bytes(rq), PAGE_SIZE);
+	return DIV_ROUND_UP(blk_rq_bytes(rq), BLKTAP_PAGE_SIZE);
 }
 
 /**
  * blktap_request_take - take the oldest request that waits
- * @tap: the tap
- * @pool: charge this pool with the pages of its data, or NULL
+ * @tap: the tap, whose mode says whether its page pool is charged
  *
  * It is BUSY then; the caller hands it to the server and owns it for the
  * server by blktap_request_own(), or ends it.
  *
  * Context: Process context.
- * Return: A request, or NULL if there is none, no server, or no room in @pool.
+ * Return: A request, or NULL if there is none, no server, or no room in the pool.
  */
-struct blktap_request *blktap_request_take(struct blktap *tap,
-					   struct blktap_pool *pool)
+struct blktap_request *blktap_request_take(struct blktap *tap)
 {
 	struct blktap_request *req;
 	unsigned int pages = 0;
@@ -286,12 +296,12 @@ struct blktap_request *blktap_request_take(struct blktap *tap,
 	spin_lock_irq(&tap->lock);
 	req = list_first_entry_or_null(&tap->pending, struct blktap_request,
 				       link);
-	if (!req || !tap->attached)
+	if (!req || !blktap_served(tap))
 		goto none;
 	rq = blk_mq_rq_from_pdu(req);
-	if (pool)
+	if (tap->mode->pooled)
 		pages = blktap_request_pages(rq);
-	if (pages && !blktap_pool_charge(pool, pages))
+	if (pages && !blktap_pool_charge(tap, pages))
 		goto none;
 	req->charged = pages;
 	req->state = BLKTAP_RQ_BUSY;
@@ -370,7 +380,7 @@ void blktap_request_own(struct blktap_request *req)
 	bool fail;
 
 	spin_lock_irq(&tap->lock);
-	fail = tap->io_fail;
+	fail = blktap_failing(tap);
 	if (fail)
 		blktap_request_forget(req);
 	else
@@ -393,7 +403,7 @@ void blktap_request_undo(struct blktap_request *req)
 	bool fail;
 
 	spin_lock_irq(&tap->lock);
-	fail = tap->io_fail;
+	fail = blktap_failing(tap);
 	if (fail) {
 		blktap_request_forget(req);
 	} else if (req->result_event) {
@@ -445,26 +455,21 @@ void blktap_request_mapped(struct blktap_request *req, bool in_task)
 	spin_lock_irqsave(&tap->lock, flags);
 	if (!req->error && req->map_end) {
 		blktap_request_forget(req);
-	} else if (tap->io_fail) {
+	} else if (blktap_failing(tap)) {
 		blktap_request_forget(req);
 		status = BLK_STS_IOERR;
 	} else if (req->orphan) {
 		blktap_request_requeue(req);
 		end = false;
 	} else {
-		tap->transfers--;
 		req->state = BLKTAP_RQ_RESULT;
 		list_add_tail(&req->event, &tap->results);
+		blktap_transfer_ended(tap);
 		end = false;
 	}
-	/*
-	 * Nothing may keep the tap once the request is out of our hands: wake
-	 * under the lock.
-	 */
+	/* Under the lock, as in blktap_transfer_ended(). */
 	if (!end)
 		blktap_server_wake(tap);
-	else if (tap->io_fail && !tap->transfers)
-		wake_up(&tap->gone);
 	spin_unlock_irqrestore(&tap->lock, flags);
 
 	if (end)
@@ -493,15 +498,16 @@ void blktap_request_end(struct blktap_request *req, blk_status_t status)
  * @tap: the tap
  *
  * Context: Process context.
- * Return: true if it is so.
+ * Return: true if there is.
  */
 bool blktap_requests_waiting(struct blktap *tap)
 {
 	bool waiting;
 
 	spin_lock_irq(&tap->lock);
-	waiting = tap->attached && !(list_empty(&tap->pending) &&
-				     list_empty(&tap->results));
+	waiting = tap->gone ||
+		  (blktap_served(tap) && !(list_empty(&tap->pending) &&
+					   list_empty(&tap->results)));
 	spin_unlock_irq(&tap->lock);
 	return waiting;
 }

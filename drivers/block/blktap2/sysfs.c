@@ -3,11 +3,11 @@
  * blktap2: attributes of the class, of taps and of the control device. They are
  * described in Documentation/ABI/testing/sysfs-class-blktap2.
  */
-#include <linux/idr.h>
 #include <linux/pid.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
+#include <linux/xarray.h>
 
 #include "blktap.h"
 
@@ -43,29 +43,18 @@ static ssize_t name_store(struct device *dev, struct device_attribute *attr,
 {
 	struct blktap *tap = blktap_of(dev);
 	size_t len = count;
+	int ret;
 
 	if (len && buf[len - 1] == '\n')
 		len--;
-	if (len >= BLKTAP_NAME_MAX)
-		return -ENAMETOOLONG;
-	if (strnlen(buf, len) != len)
-		return -EINVAL;
-	spin_lock_irq(&tap->lock);
-	memcpy(tap->name, buf, len);
-	tap->name[len] = 0;
-	spin_unlock_irq(&tap->lock);
-	return count;
+	ret = blktap_set_name(tap, buf, len);
+	return ret ? ret : count;
 }
 static DEVICE_ATTR_RW(name);
 
 static bool blktap_obeyed(struct blktap *tap)
 {
-	bool obeyed;
-
-	spin_lock_irq(&tap->lock);
-	obeyed = tap->disk_state != BLKTAP_DISK_LIVE || !tap->attached;
-	spin_unlock_irq(&tap->lock);
-	return obeyed;
+	return READ_ONCE(tap->state) != BLKTAP_RUNNING;
 }
 
 /*
@@ -76,17 +65,19 @@ static ssize_t remove_store(struct device *dev, struct device_attribute *attr,
 			    const char *buf, size_t count)
 {
 	struct blktap *tap = blktap_of(dev);
+	const struct blktap_mode *mode = READ_ONCE(tap->mode);
 	long ret;
 
-	if (blktap_ring_mapped(tap) && !blktap_obeyed(tap)) {
-		blktap_ring_close(tap);
-		ret = wait_event_interruptible_timeout(tap->gone,
-						       blktap_obeyed(tap),
-						       BLKTAP_CLOSE_WAIT);
+	if (mode && mode->ask_close && !blktap_obeyed(tap)) {
+		mode->ask_close(tap);
+		ret = wait_event_killable_timeout(tap->changed,
+						  blktap_obeyed(tap),
+						  BLKTAP_CLOSE_WAIT);
 		if (ret < 0)
-			return ret;
+			return -EINTR;
 		if (!ret)
-			dev_warn(dev, "server ignores CLOSE: removing the disk\n");
+			blktap_warn(tap,
+				    "server ignores CLOSE: removing the disk\n");
 	}
 	ret = blktap_disk_remove(tap, true);
 	return ret ? ret : count;
@@ -97,26 +88,22 @@ static ssize_t task_show(struct device *dev, struct device_attribute *attr,
 			 char *buf)
 {
 	struct blktap *tap = blktap_of(dev);
-	ssize_t ret = 0;
+	pid_t pid = 0;
 
-	mutex_lock(&tap->mutex);
+	spin_lock_irq(&tap->lock);
 	if (tap->task)
-		ret = sysfs_emit(buf, "%d\n", pid_vnr(tap->task));
-	mutex_unlock(&tap->mutex);
-	return ret;
+		pid = pid_vnr(tap->task);
+	spin_unlock_irq(&tap->lock);
+	return pid ? sysfs_emit(buf, "%d\n", pid) : 0;
 }
 static DEVICE_ATTR_RO(task);
 
 static ssize_t pool_show(struct device *dev, struct device_attribute *attr,
 			 char *buf)
 {
-	struct blktap *tap = blktap_of(dev);
-	ssize_t ret;
-
-	mutex_lock(&tap->mutex);
-	ret = sysfs_emit(buf, "%s\n", kobject_name(&tap->pool->kobj));
-	mutex_unlock(&tap->mutex);
-	return ret;
+	/* A pool stays. */
+	return sysfs_emit(buf, "%s\n",
+			  kobject_name(&READ_ONCE(blktap_of(dev)->pool)->kobj));
 }
 
 static ssize_t pool_store(struct device *dev, struct device_attribute *attr,
@@ -129,55 +116,41 @@ static ssize_t pool_store(struct device *dev, struct device_attribute *attr,
 	pool = blktap_pool_find(buf);
 	if (IS_ERR(pool))
 		return PTR_ERR(pool);
-	mutex_lock(&tap->mutex);
-	if (tap->disk_state != BLKTAP_DISK_NONE)
+	spin_lock_irq(&tap->lock);
+	if (tap->state != BLKTAP_NO_DISK)
 		ret = -EBUSY;
 	else
 		WRITE_ONCE(tap->pool, pool);
-	mutex_unlock(&tap->mutex);
+	spin_unlock_irq(&tap->lock);
 	return ret;
 }
 static DEVICE_ATTR_RW(pool);
 
 static const char *blktap_state_name(struct blktap *tap)
 {
-	const char *name;
-
-	spin_lock_irq(&tap->lock);
-	if (tap->disk_state != BLKTAP_DISK_LIVE)
-		name = "no-disk";
-	else if (tap->attached)
-		name = "running";
-	else if (tap->io_fail)
-		name = "failed";
-	else
-		name = "waiting";
-	spin_unlock_irq(&tap->lock);
-	return name;
+	switch (READ_ONCE(tap->state)) {
+	case BLKTAP_RUNNING:
+		return "running";
+	case BLKTAP_WAITING:
+		return "waiting";
+	case BLKTAP_FAILED:
+		return "failed";
+	default:
+		return "no-disk";
+	}
 }
 
 static const char *blktap_mode_name(struct blktap *tap)
 {
-	static const char * const names[] = {
-		[BLKTAP_MODE_NONE]	= "none",
-		[BLKTAP_MODE_RING]	= "ring",
-		[BLKTAP_MODE_DIRECT]	= "direct",
-	};
+	const struct blktap_mode *mode = READ_ONCE(tap->mode);
 
-	return names[READ_ONCE(tap->mode)];
+	return mode ? mode->name : "none";
 }
 
 static ssize_t state_show(struct device *dev, struct device_attribute *attr,
 			  char *buf)
 {
-	struct blktap *tap = blktap_of(dev);
-	ssize_t ret;
-
-	/* Not in the middle of CREATE_DEVICE. */
-	mutex_lock(&tap->mutex);
-	ret = sysfs_emit(buf, "%s\n", blktap_state_name(tap));
-	mutex_unlock(&tap->mutex);
-	return ret;
+	return sysfs_emit(buf, "%s\n", blktap_state_name(blktap_of(dev)));
 }
 static DEVICE_ATTR_RO(state);
 
@@ -207,7 +180,7 @@ static ssize_t recovery_timeout_store(struct device *dev,
 		return ret;
 	if (seconds > BLKTAP_TIMEOUT_MAX)
 		return -EINVAL;
-	blktap_server_timeout(blktap_of(dev), seconds);
+	blktap_life_timeout(blktap_of(dev), seconds);
 	return count;
 }
 static DEVICE_ATTR_RW(recovery_timeout);
@@ -217,7 +190,9 @@ static ssize_t debug_show(struct device *dev, struct device_attribute *attr,
 {
 	struct blktap *tap = blktap_of(dev);
 	unsigned int pending, active, results, transfers;
+	struct blktap_device_info info;
 	char name[BLKTAP_NAME_MAX];
+	bool disk;
 	int at = 0;
 	u64 seq;
 
@@ -225,23 +200,21 @@ static ssize_t debug_show(struct device *dev, struct device_attribute *attr,
 	at += sysfs_emit_at(buf, at, "tap %d:%d: name %s, mode %s, state %s\n",
 			    MAJOR(dev->devt), tap->minor, name,
 			    blktap_mode_name(tap), blktap_state_name(tap));
-	mutex_lock(&tap->mutex);
 	at += sysfs_emit_at(buf, at, "pool: %s\n",
-			    kobject_name(&tap->pool->kobj));
-	if (tap->disk)
-		at += sysfs_emit_at(buf, at,
-				    "disk: %s, %llu sectors of %u, flags %#lx\n",
-				    tap->disk->disk_name, tap->info.capacity,
-				    tap->info.sector_size, tap->info.flags);
-	mutex_unlock(&tap->mutex);
-
+			    kobject_name(&READ_ONCE(tap->pool)->kobj));
 	spin_lock_irq(&tap->lock);
+	disk = tap->disk;
+	info = tap->info;
 	seq = tap->seq;
 	pending = list_count_nodes(&tap->pending);
 	active = list_count_nodes(&tap->active);
 	results = list_count_nodes(&tap->results);
 	transfers = tap->transfers;
 	spin_unlock_irq(&tap->lock);
+	if (disk)
+		at += sysfs_emit_at(buf, at,
+				    "disk: %llu sectors of %u, flags %#lx\n",
+				    info.capacity, info.sector_size, info.flags);
 	at += sysfs_emit_at(buf, at,
 			    "requests: %llu, pending %u, handed out %u (transfers %u, results %u)\n",
 			    seq, pending, active, transfers, results);
@@ -289,16 +262,18 @@ static ssize_t devices_show(const struct class *class,
 {
 	char name[BLKTAP_NAME_MAX];
 	struct blktap *tap;
-	int minor, at = 0;
+	unsigned long minor;
+	int at = 0;
 
-	mutex_lock(&blktap_taps_lock);
-	idr_for_each_entry(&blktap_taps, tap, minor) {
-		if (READ_ONCE(tap->freed))
+	/* The lock keeps each tap from being released. */
+	xa_lock(&blktap_taps);
+	xa_for_each(&blktap_taps, minor, tap) {
+		if (READ_ONCE(tap->state) == BLKTAP_FREED)
 			continue;
 		blktap_get_name(tap, name);
-		at += sysfs_emit_at(buf, at, "%d %s\n", minor, name);
+		at += sysfs_emit_at(buf, at, "%lu %s\n", minor, name);
 	}
-	mutex_unlock(&blktap_taps_lock);
+	xa_unlock(&blktap_taps);
 	return at;
 }
 static CLASS_ATTR_RO(devices);
@@ -348,11 +323,7 @@ static struct attribute *blktap_control_attrs[] = {
 	NULL
 };
 
-static const struct attribute_group blktap_control_group = {
+/* Attributes of the control device; pool.c adds them when there are pools. */
+const struct attribute_group blktap_control_group = {
 	.attrs = blktap_control_attrs,
-};
-
-const struct attribute_group *blktap_control_groups[] = {
-	&blktap_control_group,
-	NULL
 };

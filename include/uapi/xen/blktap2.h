@@ -85,6 +85,12 @@ struct blktap2_params {
 #define BLKTAP_DEVICE_FUA		0x20UL
 /* Direct mode: the server takes BLKTAP_OP_WRITE_ZEROES. */
 #define BLKTAP_DEVICE_WRITE_ZEROES	0x40UL
+/*
+ * Direct mode, with WRITE_ZEROES: the server obeys BLKTAP_REQ_NOUNMAP. It is not
+ * given such requests otherwise; the zeros are written then. A server that takes
+ * over need not have it.
+ */
+#define BLKTAP_DEVICE_NOUNMAP		0x80UL
 
 /**
  * struct blktap_device_info - geometry of a disk
@@ -111,9 +117,13 @@ struct blktap_device_info {
 
 /*
  * Ring mode. The first page of the mapping is the ring, the data page of
- * segment s of the request with id i is page 1 + i * 11 + s.
+ * segment s of the request with id i is page 1 + i * 11 + s. These pages are of
+ * BLKTAP_PAGE_SIZE bytes, whatever the page size of the kernel; the mapping of all
+ * is rounded up to that. On a kernel whose pages are larger than 11 of these,
+ * mmap() fails with EOPNOTSUPP.
  */
 
+#define BLKTAP_PAGE_SIZE		4096
 #define BLKTAP_RING_ENTRIES		32
 #define BLKTAP_SEGMENT_MAX		11
 #define BLKTAP_MAP_PAGES		(1 + BLKTAP_RING_ENTRIES * BLKTAP_SEGMENT_MAX)
@@ -225,8 +235,8 @@ struct blktap_sring {
  * @flags: in: 0; out: 0
  * @depth: in: wanted, out: granted number of requests in flight,
  *	1..BLKTAP_DIRECT_DEPTH_MAX
- * @max_io: in: wanted, out: granted size of a READ or WRITE in bytes,
- *	4096..BLKTAP_DIRECT_IO_MAX
+ * @max_io: in: wanted, out: granted size of a READ or WRITE in bytes, from the
+ *	page size of the kernel to BLKTAP_DIRECT_IO_MAX
  * @reserved: 0
  *
  * A server that takes over a disk is granted what the disk already has.
@@ -257,16 +267,24 @@ struct blktap_direct_file {
 
 #define BLKTAP_IOCTL_DIRECT_FILE	_IOW(0xba, 2, struct blktap_direct_file)
 
-/* Events: a new request, or the end of a MAP command. */
+/*
+ * Events: a new request, or the end of a MAP command, or: the disk was removed by
+ * force, and its requests and transfers have ended. No tag that was handed out
+ * before means anything any more. A server that does not know a type should ignore
+ * the event.
+ */
 #define BLKTAP_EVENT_REQUEST		1
 #define BLKTAP_EVENT_MAPPED		2
+#define BLKTAP_EVENT_GONE		3
 
 /* Request flag: the data must be on stable storage when the request ends. */
 #define BLKTAP_REQ_FUA			0x1
+/* Request flag: WRITE_ZEROES must leave the space in the image allocated. */
+#define BLKTAP_REQ_NOUNMAP		0x2
 
 /**
  * struct blktap_direct_event - what XFER hands to the server
- * @tag: which request, 0..depth - 1
+ * @tag: which request, 0..depth - 1 (GONE: 0, like all that follows @type)
  * @type: BLKTAP_EVENT_*
  * @op: BLKTAP_OP_*
  * @flags: BLKTAP_REQ_*
@@ -353,9 +371,9 @@ struct blktap_direct_cmd {
  *
  * Commands are carried out in order, then events are handed out. The first
  * bad command stops the call with its error (-EINVAL bad field, -ESRCH the
- * server does not own the request, -EBADF no such file, -EFAULT); @nr_cmds
- * then tells which it was and the request stays with the server. XFER does
- * not wait: poll() tells when there are events.
+ * server does not own the request, -EBADF no such file, -EFAULT, -ENOMEM);
+ * @nr_cmds then tells which it was and the request stays with the server. XFER
+ * does not wait for requests or transfers: poll() tells when there are events.
  */
 struct blktap_direct_xfer {
 	__u64 cmds;
