@@ -137,6 +137,8 @@ static void tapctl_check(void **state)
 	assert_string_equal(f->out, "ok\n");
 	assert_int_equal(RUN(f, "check", "--debug"), 0);
 	assert_string_equal(f->out, "ok\n");
+	assert_int_equal(RUN(f, "check", "--version"), 0);
+	assert_int_equal(strncmp(f->out, "tap-ctl ", 8), 0);
 	/* A name that only looks like it. */
 	tapctl_write(f, "proc/misc", "250 blktap-control2\n58 blktap\n");
 	assert_int_equal(RUN(f, "check"), ENOSYS);
@@ -317,6 +319,83 @@ static void tapctl_letters(void **state)
 	}
 }
 
+/*
+ * The calls of programs that exist: class TapCtl of xapi's storage manager
+ * (blktap2.py), block-tap of Xen 4.17 and of 4.20. "P" stands for the process
+ * id, "--debug" is added to each in a second turn.
+ */
+static const char *const tapctl_calls[][16] = {
+	/* xapi */
+	{ "allocate" },
+	{ "spawn" },
+	{ "attach", "-p", "P", "-m", "0" },
+	{ "open", "-p", "P", "-m", "0", "-a", "vhd:/a/x", "-r", "-e", "3", "-2",
+	  "vhd:/b", "-s", "-t", "40", "-D" },
+	{ "list", "-m", "0", "-p", "P", "-t", "vhd", "-f", "/a/x" },
+	{ "list", "-m", "0" },
+	{ "pause", "-p", "P", "-m", "0" },
+	{ "unpause", "-p", "P", "-m", "0" },
+	{ "pause", "-p", "P", "-m", "0" },
+	{ "unpause", "-p", "P", "-m", "0", "-2", "vhd:/m", "-a", "vhd:/a/y" },
+	{ "stats", "-p", "P", "-m", "0" },
+	{ "major" },
+	{ "close", "-p", "P", "-m", "0", "-t", "120" },
+	{ "open", "-p", "P", "-m", "0", "-a", "aio:/a/z", "-R" },
+	{ "close", "-p", "P", "-m", "0", "-t", "120", "-f" },
+	{ "detach", "-p", "P", "-m", "0" },
+	{ "free", "-m", "0" },
+	/* block-tap of 4.17 */
+	{ "check" },
+	{ "create", "-a", "vhd:/a/x" },
+	{ "list", "-t", "vhd", "-f", "/a/x" },
+	{ "destroy", "-p", "P", "-m", "0" },
+	/* block-tap of 4.20 */
+	{ "allocate" },
+	{ "spawn" },
+	{ "attach", "-p", "P", "-m", "0" },
+	{ "open", "-p", "P", "-m", "0", "-a", "vhd:/a/x" },
+	{ "list", "-t", "vhd", "-f", "/a/x" },
+	{ "destroy", "-p", "P", "-m", "0" },
+};
+
+static void tapctl_call(struct tapctl_fake *f, const char *const *call,
+			char *pid, const char *more)
+{
+	const char *argv[18] = {};
+	int i;
+
+	for (i = 0; i < 16 && call[i]; i++)
+		argv[i] = !strcmp(call[i], "P") ? pid : call[i];
+	argv[i] = more;
+	/* The list ends with the first NULL. */
+	if (tapctl_run(f, argv[0], argv[1], argv[2], argv[3], argv[4], argv[5],
+		       argv[6], argv[7], argv[8], argv[9], argv[10], argv[11],
+		       argv[12], argv[13], argv[14], argv[15], argv[16], NULL))
+		fail_msg("%s of %s: %s", call[0], more ? more : "scripts",
+			 f->err);
+	/* As they read what it prints. */
+	if (!strcmp(call[0], "spawn"))
+		assert_int_equal(sscanf(f->out, "%15s", pid), 1);
+	else if (!strcmp(call[0], "list"))
+		assert_int_equal(sscanf(f->out, "pid=%15s minor=0 state=", pid),
+				 1);
+	else if (!strcmp(call[0], "allocate") || !strcmp(call[0], "create"))
+		assert_non_null(strstr(f->out, "/dev/xen/blktap-2/tapdev0\n"));
+}
+
+static void tapctl_callers(void **state)
+{
+	struct tapctl_fake *f = *state;
+	char pid[16] = "";
+	size_t turn, i;
+
+	for (turn = 0; turn < 2; turn++)
+		for (i = 0; i < sizeof(tapctl_calls) / sizeof(tapctl_calls[0]);
+		     i++)
+			tapctl_call(f, tapctl_calls[i], pid,
+				    turn ? "--debug" : NULL);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, tapctl_setup, \
 						 tapctl_teardown)
 
@@ -330,6 +409,7 @@ int main(void)
 		TEST(tapctl_major),
 		TEST(tapctl_manual),
 		TEST(tapctl_letters),
+		TEST(tapctl_callers),
 	};
 
 	tapctl_fake_main();

@@ -125,6 +125,11 @@ static void tapctl_list_json(void **state)
 	assert_false(json_object_object_get_ex(tap, "pid", NULL));
 	assert_false(json_object_object_get_ex(tap, "type", NULL));
 	json_object_put(all);
+
+	/* Names are any bytes, JSON is not. */
+	tapctl_tap(f, 4, "vhd:/a/\xff\xc3\xa9.vhd", "waiting", 0);
+	assert_int_equal(RUN(f, "list", "-m", "4", "--json"), 0);
+	assert_non_null(strstr(f->out, "\"/a/\xef\xbf\xbd\xc3\xa9.vhd\""));
 }
 
 static void tapctl_list_filters(void **state)

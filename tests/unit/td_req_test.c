@@ -989,6 +989,12 @@ static void test_stats(void **state)
 		 name, name);
 	assert_string_equal(text, want);
 	free(text);
+	/* Names are any bytes. */
+	strcat(td_vbd_find(MINOR)->name, "\xff\xc3");
+	text = td_vbd_stats(td_vbd_find(MINOR));
+	assert_non_null(strstr(text, "/image\xef\xbf\xbd\xef\xbf\xbd\""));
+	assert_null(strchr(text, '\xff'));
+	free(text);
 }
 
 int main(void)

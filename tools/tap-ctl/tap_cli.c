@@ -342,6 +342,11 @@ static void tap_cli_help(FILE *f)
 		   "  --debug     tell more on stderr\n");
 }
 
+static void tap_cli_version(void)
+{
+	puts("tap-ctl (xen-pvio) " TD_VERSION);
+}
+
 static void tap_cli_usage(FILE *f, const struct tap_verb *v)
 {
 	fprintf(f, "usage: %s%s%s\n", v->name, v->synopsis[0] ? " " : "",
@@ -528,6 +533,10 @@ static int tap_cli_verb(const struct tap_env *env, const struct tap_verb *v,
 			printf("\n%s", v->help);
 			return 0;
 		}
+		if (c == TAP_OPT_VERSION) {
+			tap_cli_version();
+			return 0;
+		}
 		if (tap_cli_option(v, c, &o))
 			return tap_cli_bad(v);
 	}
@@ -577,7 +586,7 @@ int tap_ctl_main(const struct tap_env *env, int argc, char **argv)
 			return 0;
 		}
 		if (!strcmp(argv[i], "--version")) {
-			puts("tap-ctl (xen-pvio) " TD_VERSION);
+			tap_cli_version();
 			return 0;
 		}
 		td_err("%s: unknown option", argv[i]);

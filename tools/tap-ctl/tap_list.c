@@ -20,6 +20,7 @@
 
 #include "td_ctl_client.h"
 #include "td_log.h"
+#include "td_utf8.h"
 
 /* Time for all tapdisks together to answer, in milliseconds. */
 #define TAP_LIST_TIMEOUT	2000
@@ -339,13 +340,21 @@ static void tap_list_row(FILE *f, const struct tap_entry *e)
 		colon ? e->name : "-", colon ? colon + 1 : "-");
 }
 
+/* Names of files are bytes, JSON is UTF-8. */
 static void tap_list_put(struct json_object *obj, const char *key,
 			 const char *text, size_t len)
 {
-	if (len)
-		json_object_object_add(obj, key,
-				       json_object_new_string_len(text,
-								  (int)len));
+	char *bytes, *utf8;
+	bool changed;
+
+	if (!len)
+		return;
+	bytes = strndup(text, len);
+	utf8 = bytes ? td_utf8_text(bytes, &changed) : NULL;
+	if (utf8)
+		json_object_object_add(obj, key, json_object_new_string(utf8));
+	free(utf8);
+	free(bytes);
 }
 
 static struct json_object *tap_list_object(const struct tap_env *env,

@@ -4,7 +4,9 @@
  */
 #include <json-c/json.h>
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "td_utf8.h"
 #include "vbd.h"
 
 static struct json_object *td_stats_pair(uint64_t a, uint64_t b)
@@ -16,6 +18,17 @@ static struct json_object *td_stats_pair(uint64_t a, uint64_t b)
 	return pair;
 }
 
+/* Names of files are bytes, JSON is UTF-8. */
+static struct json_object *td_stats_name(const char *name)
+{
+	bool changed;
+	char *utf8 = td_utf8_text(name, &changed);
+	struct json_object *obj = json_object_new_string(utf8 ? utf8 : "");
+
+	free(utf8);
+	return obj;
+}
+
 static void td_stats_image(struct json_object *images, const char *name,
 			   const struct td_driver *drv, void *priv,
 			   const struct td_vbd_stats *stats)
@@ -23,7 +36,7 @@ static void td_stats_image(struct json_object *images, const char *name,
 	struct json_object *image = json_object_new_object();
 	struct json_object *driver = json_object_new_object();
 
-	json_object_object_add(image, "name", json_object_new_string(name));
+	json_object_object_add(image, "name", td_stats_name(name));
 	json_object_object_add(image, "hits", td_stats_pair(stats->secs[0],
 							    stats->secs[1]));
 	json_object_object_add(image, "fail", td_stats_pair(stats->fail[0],
@@ -51,7 +64,7 @@ static struct json_object *td_stats_vbd(const struct td_vbd *v)
 	bool mirror = v->more.flags & TD_CTL_SECONDARY &&
 		      !(v->more.flags & TD_CTL_STANDBY);
 
-	json_object_object_add(obj, "name", json_object_new_string(v->name));
+	json_object_object_add(obj, "name", td_stats_name(v->name));
 	json_object_object_add(obj, "secs", td_stats_pair(v->stats.secs[0],
 							  v->stats.secs[1]));
 	if (v->drv)
