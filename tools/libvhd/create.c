@@ -32,6 +32,12 @@ struct vhd_new {
 	char locator[VHD_NAME_MAX];	/* relative path of the parent */
 };
 
+static int vhd_new_failed(const struct vhd_new *new, int error)
+{
+	return vhd_msg(new->ctx, error, "%s: cannot write: %s",
+		       new->spec->path, strerror(-error));
+}
+
 static int vhd_new_size(struct vhd_new *new, uint64_t size, const char *what)
 {
 	uint64_t max = new->spec->same_size ? VHD_DISK_LIMIT : VHD_DISK_MAX;
@@ -229,7 +235,7 @@ static int vhd_new_write(struct vhd_new *new)
 				  buf + new->header.loc[i].data_offset);
 	ret = vhd_pwrite(new->fd, buf, new->end + VHD_FOOTER_SIZE, 0);
 	free(buf);
-	return ret;
+	return ret ? vhd_new_failed(new, ret) : 0;
 }
 
 static int vhd_new_fixed(struct vhd_new *new)
@@ -238,13 +244,14 @@ static int vhd_new_fixed(struct vhd_new *new)
 	uint8_t buf[VHD_FOOTER_SIZE];
 	int ret;
 
-	ret = posix_fallocate(new->fd, 0, size + VHD_FOOTER_SIZE);
+	ret = vhd_reserve(new->fd, 0, size + VHD_FOOTER_SIZE);
 	if (ret)
-		return vhd_msg(new->ctx, -ret,
+		return vhd_msg(new->ctx, ret,
 			       "%s: cannot reserve %" PRIu64 " bytes: %s",
-			       new->spec->path, size, strerror(ret));
+			       new->spec->path, size, strerror(-ret));
 	vhd_footer_build(&new->footer, buf);
-	return vhd_pwrite(new->fd, buf, sizeof(buf), size);
+	ret = vhd_pwrite(new->fd, buf, sizeof(buf), size);
+	return ret ? vhd_new_failed(new, ret) : 0;
 }
 
 static bool vhd_is_empty(const struct vhd_image *image)
@@ -339,7 +346,7 @@ int vhd_create(const struct vhd_ctx *ctx, const struct vhd_create *spec)
 	struct vhd_create copy = *spec;
 	struct vhd_new new = { .ctx = ctx, .spec = &copy };
 	char path[PATH_MAX];
-	int dir, ret;
+	int ret;
 
 	if (snprintf(path, sizeof(path), "%s", spec->path) >=
 	    (int)sizeof(path))
@@ -347,22 +354,20 @@ int vhd_create(const struct vhd_ctx *ctx, const struct vhd_create *spec)
 	if (!realpath(dirname(path), new.dir))
 		return vhd_msg(ctx, -errno, "%s: no such folder: %m",
 			       spec->path);
-	dir = open(new.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
-		return vhd_msg(ctx, -errno, "%s: cannot open: %m", new.dir);
 	new.fd = open(spec->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	if (new.fd < 0) {
-		ret = vhd_msg(ctx, -errno, "%s: cannot create: %m",
-			      spec->path);
-		close(dir);
-		return ret;
-	}
+	if (new.fd < 0)
+		return vhd_msg(ctx, -errno, "%s: cannot create: %m",
+			       spec->path);
 	ret = vhd_new_image(&new);
-	if (!ret && (fsync(new.fd) || fsync(dir)))
-		ret = -errno;
+	if (!ret && fsync(new.fd))
+		ret = vhd_new_failed(&new, -errno);
 	if (close(new.fd) && !ret)
-		ret = -errno;
-	close(dir);
+		ret = vhd_new_failed(&new, -errno);
+	if (!ret) {
+		ret = vhd_sync_folder(spec->path);
+		if (ret)
+			vhd_new_failed(&new, ret);
+	}
 	if (ret)
 		unlink(spec->path);
 	return ret;

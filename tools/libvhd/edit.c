@@ -494,8 +494,12 @@ static int vhd_repair_append(const struct vhd_ctx *ctx, const char *path)
 		     st.st_size < (off_t)VHD_FOOTER_SIZE))
 		ret = vhd_msg(ctx, S_ISBLK(st.st_mode) ? -ENOTSUP : -EINVAL,
 			      "%s: must be a regular file with a footer", path);
-	if (!ret)
+	if (!ret) {
 		ret = vhd_pread(fd, buf, sizeof(buf), 0);
+		if (ret)
+			vhd_msg(ctx, ret, "%s: cannot read the footer at 0: %s",
+				path, strerror(-ret));
+	}
 	if (!ret)
 		ret = vhd_footer_parse(ctx, path, buf, 0, &footer);
 	if (!ret && footer.type == VHD_TYPE_FIXED)
@@ -506,7 +510,10 @@ static int vhd_repair_append(const struct vhd_ctx *ctx, const char *path)
 		goto out;
 	end = vhd_round_up(st.st_size, VHD_SECTOR);
 	ret = vhd_pwrite(fd, buf, sizeof(buf), end);
-	if (!ret)
+	if (ret)
+		vhd_msg(ctx, ret, "%s: cannot write at %" PRIu64 ": %s", path,
+			end, strerror(-ret));
+	else
 		ret = vhd_open(ctx, path, 0, &image);
 	if (!ret)
 		vhd_close(image);

@@ -59,23 +59,6 @@ _Static_assert(sizeof(struct vhd_journal_head) == VHD_SECTOR, "head");
 
 #define VHD_JOURNAL_SUM_AT	72
 
-/* A new file is durable when its folder is. */
-static int vhd_sync_folder(const char *path)
-{
-	char copy[PATH_MAX];
-	int fd, ret = 0;
-
-	if (snprintf(copy, sizeof(copy), "%s", path) >= (int)sizeof(copy))
-		return -ENAMETOOLONG;
-	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	if (fsync(fd))
-		ret = -errno;
-	close(fd);
-	return ret;
-}
-
 static int vhd_journal_remove(const struct vhd_ctx *ctx, const char *path)
 {
 	int ret = unlink(path) ? -errno : vhd_sync_folder(path);
@@ -99,9 +82,8 @@ static int vhd_journal_create(const char *path, const void *buf, size_t len)
 	if (!ret && fsync(fd))
 		ret = -errno;
 	close(fd);
-	if (!ret && renameat2(AT_FDCWD, part, AT_FDCWD, path,
-			      RENAME_NOREPLACE))
-		ret = -errno;
+	if (!ret)
+		ret = vhd_rename_new(part, path);
 	if (ret)
 		unlink(part);
 	return ret ? ret : vhd_sync_folder(path);

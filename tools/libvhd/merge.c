@@ -210,34 +210,28 @@ int vhd_part_begin(struct vhd_part *part, const struct vhd_ctx *ctx,
 
 int vhd_part_end(struct vhd_part *part, int error, uint64_t *sectors)
 {
-	char dir[PATH_MAX];
-	char *slash;
-	int fd, ret;
+	int ret;
 
 	if (sectors)
 		*sectors = part->target->sectors;
 	ret = vhd_target_end(part->target, error);
-	if (!ret && renameat2(AT_FDCWD, part->path, AT_FDCWD, part->name,
-			      RENAME_NOREPLACE))
-		ret = vhd_msg(part->ctx, -errno, "%s: cannot create: %m",
-			      part->name);
+	if (!ret) {
+		ret = vhd_rename_new(part->path, part->name);
+		if (ret)
+			vhd_msg(part->ctx, ret, "%s: cannot create: %s",
+				part->name, strerror(-ret));
+	}
 	if (ret) {
 		unlink(part->path);
 		return ret;
 	}
-	snprintf(dir, sizeof(dir), "%s", part->name);
-	slash = strrchr(dir, '/');
-	if (slash)
-		slash[1] = 0;
-	fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || fsync(fd))
-		ret = -errno;
-	if (fd >= 0)
-		close(fd);
+	ret = vhd_sync_folder(part->name);
+	if (!ret)
+		return 0;
 	/* Nothing of the name, as if it had never been made. */
-	if (ret)
-		unlink(part->name);
-	return ret;
+	unlink(part->name);
+	return vhd_msg(part->ctx, ret, "%s: cannot write its folder: %s",
+		       part->name, strerror(-ret));
 }
 
 static bool vhd_same_file(const struct vhd_image *image, const char *path)

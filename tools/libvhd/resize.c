@@ -220,8 +220,8 @@ static int vhd_resize_fixed(struct vhd_image *image, uint64_t size,
 		ret = vhd_pwrite(image->fd, buf, image->file_size -
 				 image->footer_off, image->footer_off);
 		if (!ret)
-			ret = -posix_fallocate(image->fd, image->footer_off,
-					       size - image->footer_off);
+			ret = vhd_reserve(image->fd, image->footer_off,
+					  size - image->footer_off);
 	}
 	if (ret)
 		vhd_resize_failed(image, ret);

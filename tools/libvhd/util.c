@@ -114,6 +114,10 @@ static int vhd_lock_range(const struct vhd_ctx *ctx, int fd,
 		lock = *range;
 		if (!fcntl(fd, F_OFD_SETLK, &lock))
 			return 0;
+		if (errno == ENOLCK || errno == EOPNOTSUPP || errno == ENOSYS)
+			return vhd_msg(ctx, -errno,
+				       "%s: cannot lock: the file system has no locks (%m): start its lock service (rpc.statd for NFS 3), or mount it with locks of this host only (NFS: -o local_lock=all), if no other host uses the file",
+				       path);
 		if (errno != EAGAIN && errno != EACCES)
 			return vhd_msg(ctx, -errno, "%s: cannot lock: %m",
 				       path);

@@ -85,6 +85,14 @@ int vhd_bat_write(const struct vhd_image *image, uint32_t first,
 int vhd_block_start(const struct vhd_image *image, uint64_t off,
 		    uint32_t *start);
 
+/* fs.c: what not every file system can do */
+/* Rename to a name that is not taken; -EEXIST if it is. */
+int vhd_rename_new(const char *from, const char *to);
+/* What was done to names in the folder of @path is durable. */
+int vhd_sync_folder(const char *path);
+/* Space for @len bytes, which are zeros then; nothing may be there yet. */
+int vhd_reserve(int fd, uint64_t off, uint64_t len);
+
 /* merge.c: new images that are filled before anybody sees them */
 struct vhd_part {
 	const struct vhd_ctx *ctx;
