@@ -212,10 +212,14 @@ static int vhd_try_parent(const struct vhd_image *leaf,
 			  unsigned int flags, struct vhd_image **parent)
 {
 	bool raw = vhd_uuid_null(child->header.parent_uuid);
-	char real[PATH_MAX];
+	char real[PATH_MAX], why[80];
 	int fd, ret;
 
 	fd = vhd_open_file(path, false, real);
+	if (fd == -EACCES || fd == -EPERM)
+		return vhd_msg(&leaf->ctx, fd, "%s: parent %s: cannot open: %s",
+			       child->path, path,
+			       vhd_why(fd, why, sizeof(why)));
 	if (fd < 0)
 		return fd;
 	if (!vhd_may_be_parent(leaf, real)) {
@@ -309,7 +313,7 @@ int vhd_parent_find(struct vhd_image *image, unsigned int flags,
 
 int vhd_parent_stand_in(struct vhd_image *image, const char *path)
 {
-	char real[PATH_MAX];
+	char real[PATH_MAX], why[80];
 	int fd, ret;
 
 	if (vhd_is_flat(image) || image->footer.type != VHD_TYPE_DIFF)
@@ -321,7 +325,7 @@ int vhd_parent_stand_in(struct vhd_image *image, const char *path)
 		return vhd_msg(&image->ctx, fd, "%s: cannot open: %s", path,
 			       fd == -EINVAL ?
 			       "must be a regular file or block device" :
-			       strerror(-fd));
+			       vhd_why(fd, why, sizeof(why)));
 	ret = vhd_image_load(&image->ctx, fd, real, VHD_OPEN_LOCK, true,
 			     &image->parent);
 	if (ret || image->parent->sectors == image->sectors)
@@ -337,7 +341,7 @@ int vhd_open(const struct vhd_ctx *ctx, const char *path, unsigned int flags,
 	     struct vhd_image **image)
 {
 	struct vhd_image *leaf, *last;
-	char real[PATH_MAX];
+	char real[PATH_MAX], why[80];
 	int fd, ret;
 
 	fd = vhd_open_file(path, flags & VHD_OPEN_RDWR, real);
@@ -346,7 +350,7 @@ int vhd_open(const struct vhd_ctx *ctx, const char *path, unsigned int flags,
 			       flags & VHD_OPEN_RDWR ? " for writing" : "",
 			       fd == -EINVAL ?
 			       "must be a regular file or block device" :
-			       strerror(-fd));
+			       vhd_why(fd, why, sizeof(why)));
 	ret = vhd_image_load(ctx, fd, real, flags, false, &leaf);
 	if (ret)
 		return ret;

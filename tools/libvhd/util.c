@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,6 +21,14 @@ int vhd_msg(const struct vhd_ctx *ctx, int error, const char *fmt, ...)
 		ctx->message(ctx->opaque, text);
 	}
 	return error;
+}
+
+const char *vhd_why(int error, char *buf, size_t size)
+{
+	if (error != -EACCES && error != -EPERM)
+		return strerror(-error);
+	snprintf(buf, size, "%s for user %u", strerror(-error), geteuid());
+	return buf;
 }
 
 int vhd_pread(int fd, void *buf, size_t len, uint64_t off)

@@ -27,6 +27,13 @@ static inline size_t vhd_batmap_room(const struct vhd_image *image)
 int vhd_msg(const struct vhd_ctx *ctx, int error, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/*
+ * Text for an error of open(). Where something is not permitted it names the
+ * user: tapdisk2 is another one than who tries the same by hand, and root may
+ * not open what is on some network and FUSE file systems.
+ */
+const char *vhd_why(int error, char *buf, size_t size);
+
 /* Whole transfers; a short read is -EIO. 0 or -errno. */
 int vhd_pread(int fd, void *buf, size_t len, uint64_t off);
 int vhd_pwrite(int fd, const void *buf, size_t len, uint64_t off);
