@@ -229,7 +229,7 @@ static void tapctl_create_dying(void **state)
 	struct tapctl_fake *f = *state;
 
 	tapctl_write(f, "manner", "%d", TAPCTL_DYING);
-	tapctl_create_undo(f, ECONNRESET, "cannot attach minor 0");
+	tapctl_create_undo(f, ECONNRESET, "it ended before it answered");
 }
 
 static void tapctl_create_garbage(void **state)

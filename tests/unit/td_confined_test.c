@@ -39,6 +39,7 @@
 #define GUEST_MS	2
 #define SECTORS		16
 #define BLOCKS		2100U
+#define CHAIN		30
 
 /**
  * struct guest - shared with the server
@@ -57,6 +58,8 @@ struct guest {
 };
 
 static char dir[] = "/tmp/td_confined.XXXXXX";
+/* In memory: its tables have 120 MiB, each written durably. */
+static char deep_dir[] = "/dev/shm/td_confined.XXXXXX";
 static char sock[64];
 static pid_t server;
 static volatile struct guest *guest;
@@ -131,7 +134,7 @@ static void server_main(void)
 	td_run_dir = dir;
 	td_dev_dir = dir;
 	guest_timer.fn = guest_run;
-	if (td_loop_init() || td_control_open(sock) || td_sandbox_enter())
+	if (td_loop_init() || td_control_open(sock) || td_sandbox_enter(NULL))
 		_exit(2);
 	td_log_open("td_confined_test", 1, LOG_DEBUG);
 	td_timer_start(&guest_timer, GUEST_MS);
@@ -145,13 +148,10 @@ static void server_main(void)
 	syscall(SYS_exit_group, err ? 3 : 0);
 }
 
-static int setup(void **state)
+static void server_start(void)
 {
 	int i;
 
-	(void)state;
-	memlock = 0;
-	as_nobody = false;
 	guest->errors = 0;
 	guest->full = 0;
 	server = fork();
@@ -161,6 +161,14 @@ static int setup(void **state)
 		assert_int_equal(waitpid(server, NULL, WNOHANG), 0);
 		usleep(10000);
 	}
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	memlock = 0;
+	as_nobody = false;
+	server_start();
 	return 0;
 }
 
@@ -302,6 +310,9 @@ static void test_drivers(void **state)
 	/* Refused, with a reason. */
 	assert_int_not_equal(open_image("vhd:$raw", 0, NULL), 0);
 	assert_int_not_equal(open_image("vhd:$none", 0, NULL), 0);
+	assert_int_not_equal(open_image("vhd:$orphan", 0, NULL), 0);
+	assert_int_not_equal(open_image("vhd:$moved", 0, NULL), 0);
+	assert_int_not_equal(open_image("vhd:$torn", 0, NULL), 0);
 	assert_int_not_equal(open_image("qcow:$raw", 0, NULL), 0);
 	assert_int_equal(simple(TD_CTL_DETACH), 0);
 	assert_int_equal(server_exit(), 0);
@@ -349,7 +360,7 @@ static void test_recovery(void **state)
 	kill(server, SIGKILL);
 	server_exit();
 	unlink(sock);
-	setup(NULL);
+	server_start();
 	assert_int_equal(simple(TD_CTL_ATTACH), 0);
 	live("vhd:$many2", 0, NULL);
 	assert_int_equal(simple(TD_CTL_DETACH), 0);
@@ -364,6 +375,8 @@ static void vmsg(void *opaque, const char *text)
 
 static const struct vhd_ctx ctx = { .message = vmsg };
 
+static const char *images = dir;
+
 static void create(const char *name, uint64_t size, const char *parent,
 		   bool fixed)
 {
@@ -376,8 +389,8 @@ static void create(const char *name, uint64_t size, const char *parent,
 		.keep_empty = true,
 	};
 
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	snprintf(above, sizeof(above), "%s/%s", dir, parent ? parent : "");
+	snprintf(path, sizeof(path), "%s/%s", images, name);
+	snprintf(above, sizeof(above), "%s/%s", images, parent ? parent : "");
 	assert_int_equal(vhd_create(&ctx, &spec), 0);
 	assert_int_equal(chmod(path, 0666), 0);
 }
@@ -421,6 +434,28 @@ static int make_file(const char *name, off_t size)
 	return 0;
 }
 
+static void make_chain(void)
+{
+	char name[16], parent[16];
+	int i;
+
+	images = deep_dir;
+	create("deep0", 2040ULL << 30, NULL, false);
+	for (i = 1; i < CHAIN; i++) {
+		snprintf(name, sizeof(name), "deep%d", i);
+		snprintf(parent, sizeof(parent), "deep%d", i - 1);
+		create(name, 0, parent, false);
+	}
+}
+
+static int in_dir(const char *command)
+{
+	char cmd[256];
+
+	snprintf(cmd, sizeof(cmd), "cd %s && %s", dir, command);
+	return system(cmd);
+}
+
 static void make_images(void)
 {
 	assert_int_equal(make_file("raw", 1 << 20), 0);
@@ -433,6 +468,14 @@ static void make_images(void)
 	create("many2", 0, "many1", false);
 	allocate("many2");
 	create("mirror", 8ULL << 30, NULL, false);
+	/* Without its parent; with one in another folder; cut off. */
+	create("gone", 1 << 30, NULL, false);
+	create("orphan", 0, "gone", false);
+	create("away", 1 << 30, NULL, false);
+	create("moved", 0, "away", false);
+	make_file("torn", 3000);
+	assert_int_equal(in_dir("mkdir -m 0777 folder && mv away folder && rm gone && head -c 700 many0 >torn"),
+			 0);
 	create("huge", 2040ULL << 30, NULL, false);
 }
 
@@ -452,12 +495,35 @@ static int in_child(void (*fn)(void))
 	return waitpid(pid, &status, 0) == pid && !status ? 0 : -1;
 }
 
+/* The tables of the chain have more bytes than may be locked. */
+static void test_memlock(void **state)
+{
+	static const rlim_t limits[] = { 8 << 20, 64 << 10 };
+	char name[64];
+	unsigned int i;
+
+	(void)state;
+	assert_int_equal(in_child(make_chain), 0);
+	snprintf(name, sizeof(name), "vhd:%s/deep%d", deep_dir, CHAIN - 1);
+	for (i = 0; i < 2; i++) {
+		teardown(NULL);
+		memlock = limits[i];
+		as_nobody = true;
+		server_start();
+		assert_int_equal(simple(TD_CTL_ATTACH), 0);
+		live(name, 0, NULL);
+		assert_int_equal(simple(TD_CTL_DETACH), 0);
+		assert_int_equal(server_exit(), 0);
+	}
+}
+
 static int group_setup(void **state)
 {
 	(void)state;
 	guest = mmap(NULL, sizeof(*guest), PROT_READ | PROT_WRITE,
 		     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (guest == MAP_FAILED || !mkdtemp(dir) || chmod(dir, 0777))
+	if (guest == MAP_FAILED || !mkdtemp(dir) || chmod(dir, 0777) ||
+	    !mkdtemp(deep_dir) || chmod(deep_dir, 0777))
 		return -1;
 	snprintf(sock, sizeof(sock), "%s/ctl", dir);
 	return in_child(make_images);
@@ -465,10 +531,10 @@ static int group_setup(void **state)
 
 static int group_teardown(void **state)
 {
-	char cmd[80];
+	char cmd[120];
 
 	(void)state;
-	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
+	snprintf(cmd, sizeof(cmd), "rm -rf %s %s", dir, deep_dir);
 	return system(cmd);
 }
 
@@ -479,6 +545,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_force, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_recovery, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_memlock, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("td_confined", tests, group_setup,

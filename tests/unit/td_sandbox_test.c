@@ -36,6 +36,7 @@ static char secret[] = "/tmp/td_sandbox.XXXXXX";
 /* What the child does first; where its messages go. */
 static void (*before)(void);
 static int err_fd = -1;
+static const char *user;
 static pid_t parent;
 
 /* The exit status of a child that runs @fn in the sandbox, or -signal. */
@@ -55,7 +56,7 @@ static int in_sandbox(int (*fn)(void))
 		setrlimit(RLIMIT_CORE, &no_core);
 		if (before)
 			before();
-		if (td_sandbox_enter())
+		if (td_sandbox_enter(user))
 			_exit(99);
 		/* ASan would do more in _exit() than the sandbox allows. */
 		syscall(SYS_exit_group, fn());
@@ -397,6 +398,62 @@ static int check_rights(void)
 	return 0;
 }
 
+static int check_user(void)
+{
+	return status_of("Uid:", 10) == 1 && status_of("Groups:", 10) == 0 ?
+	       check_rights() : 10;
+}
+
+/* A user that was asked for; not another one if it does not exist. */
+static void test_user(void **state)
+{
+	(void)state;
+	if (geteuid())
+		skip();
+	before = NULL;
+	user = "daemon";
+	assert_int_equal(in_sandbox(check_user), 0);
+	user = "no-such-user";
+	assert_int_equal(in_sandbox(check_user), 99);
+	user = NULL;
+}
+
+/* In place of that of ASan, which does nothing, as it would lock too much. */
+static bool mlocked;
+
+int mlockall(int flags)
+{
+	(void)flags;
+	mlocked = true;
+	return 0;
+}
+
+/* 8 MiB, as users have it, and no right to more. */
+static void limit_before(void)
+{
+	const struct rlimit limit = { 8 << 20, 8 << 20 };
+	cap_value_t no = CAP_SYS_RESOURCE;
+	cap_t caps = cap_get_proc();
+
+	if (cap_set_flag(caps, CAP_EFFECTIVE, 1, &no, CAP_CLEAR) ||
+	    cap_set_proc(caps) || setrlimit(RLIMIT_MEMLOCK, &limit))
+		_exit(95);
+	cap_free(caps);
+}
+
+/* Memory that is locked counts: there would not be enough for images. */
+static int check_limit(void)
+{
+	return mlocked;
+}
+
+static void test_limit(void **state)
+{
+	(void)state;
+	before = limit_before;
+	assert_int_equal(in_sandbox(check_limit), 0);
+}
+
 static int check_work(void)
 {
 	int fd = open(secret, O_RDWR);
@@ -445,6 +502,8 @@ int main(void)
 		cmocka_unit_test(test_named),
 		cmocka_unit_test(test_ring),
 		cmocka_unit_test(test_log),
+		cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_user),
 		cmocka_unit_test(test_rights),
 		cmocka_unit_test(test_work),
 	};

@@ -42,11 +42,11 @@ static int tap_image_call_keep(const struct tap_env *env, int pid,
 	if (msg->u.response.message[0])
 		snprintf(text, TAP_TEXT_MAX, "%s (%s)", strerror(-err),
 			 msg->u.response.message);
-	else if (err == -ECONNREFUSED || access(path, F_OK))
-		snprintf(text, TAP_TEXT_MAX, "no such tapdisk");
 	else if (err == -ECONNRESET || err == -EPIPE)
 		snprintf(text, TAP_TEXT_MAX,
 			 "it ended before it answered; the system log may say why");
+	else if (err == -ECONNREFUSED || access(path, F_OK))
+		snprintf(text, TAP_TEXT_MAX, "no such tapdisk");
 	else if (err == -ETIMEDOUT)
 		snprintf(text, TAP_TEXT_MAX, "no answer within %d s",
 			 timeout_ms / 1000);

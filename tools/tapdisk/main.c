@@ -22,10 +22,12 @@
 #include "vbd.h"
 
 static const char td_usage[] =
-	"usage: tapdisk2 [-D] [-l LEVEL]\n"
+	"usage: tapdisk2 [-D] [-l LEVEL] [-u USER]\n"
 	"Serve disks of blktap2 from images, as told by tap-ctl(8).\n"
 	"  -D, --foreground       do not daemonise, log to stderr\n"
 	"  -l, --log-level LEVEL  error, warning, info (default) or debug\n"
+	"  -u, --user USER        user to become if started by root; default: that in\n"
+	"                         TAPDISK_USER, else tapdisk, else nobody\n"
 	"  -h, --help             show this\n"
 	"      --version          show the version\n";
 
@@ -92,7 +94,8 @@ static int td_main_signals(void)
  * Serve until there is nothing more to serve. @ready gets the path of the
  * control socket when clients can connect.
  */
-static int td_main_serve(FILE *ready, bool daemon, int level)
+static int td_main_serve(FILE *ready, bool daemon, int level,
+			 const char *user)
 {
 	char path[sizeof(TD_CTL_DIR) + 32];
 	int err;
@@ -113,7 +116,7 @@ static int td_main_serve(FILE *ready, bool daemon, int level)
 	err = td_main_signals();
 	td_log_no_wait();
 	if (!err)
-		err = td_sandbox_enter();
+		err = td_sandbox_enter(user);
 	if (err)
 		goto out_control;
 	fprintf(ready, "%s\n", path);
@@ -180,16 +183,18 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 		{ "foreground", no_argument, NULL, 'D' },
 		{ "log-level", required_argument, NULL, 'l' },
+		{ "user", required_argument, NULL, 'u' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int level = LOG_INFO, c;
 	bool daemon = true;
+	const char *user = getenv("TAPDISK_USER");
 	FILE *ready = stdout;
 
 	td_stdio_open();
-	while ((c = getopt_long(argc, argv, "Dhl:", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "Dhl:u:", options, NULL)) != -1) {
 		switch (c) {
 		case 'D':
 			daemon = false;
@@ -201,6 +206,9 @@ int main(int argc, char **argv)
 			fprintf(stderr, "tapdisk2: log level %s: must be error, warning, info or debug\n",
 				optarg);
 			return 2;
+		case 'u':
+			user = optarg;
+			break;
 		case 'h':
 			fputs(td_usage, stdout);
 			return 0;
@@ -212,6 +220,8 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
+	if (user && !*user)
+		user = NULL;
 	if (optind < argc) {
 		fputs(td_usage, stderr);
 		return 2;
@@ -219,5 +229,6 @@ int main(int argc, char **argv)
 	td_log_open("tapdisk2", 0, level);
 	if (daemon)
 		ready = td_main_daemonise();
-	return td_main_serve(ready, daemon, level) ? EXIT_FAILURE : EXIT_SUCCESS;
+	return td_main_serve(ready, daemon, level, user) ? EXIT_FAILURE :
+							   EXIT_SUCCESS;
 }

@@ -176,13 +176,17 @@ static int td_sandbox_caps(void)
 	return err;
 }
 
-static int td_sandbox_user(void)
+static int td_sandbox_user(const char *name)
 {
 	const struct passwd *user;
 
 	if (geteuid())
 		return 0;
-	user = getpwnam("tapdisk");
+	user = getpwnam(name ? name : "tapdisk");
+	if (!user && name) {
+		td_err("user %s does not exist", name);
+		return -ENOENT;
+	}
 	if (!user)
 		user = getpwnam("nobody");
 	if (!user) {
@@ -247,12 +251,12 @@ static int td_sandbox_seccomp(void)
 	return err;
 }
 
-int td_sandbox_enter(void)
+int td_sandbox_enter(const char *user)
 {
 	int err;
 
 	td_sandbox_memory();
-	err = td_sandbox_user();
+	err = td_sandbox_user(user);
 	if (err) {
 		td_err("giving up root: %s", strerror(-err));
 		return err;

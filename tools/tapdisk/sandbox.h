@@ -9,6 +9,8 @@
 
 /**
  * td_sandbox_enter() - lock memory, give up rights
+ * @user: user to become, if this is root; NULL: tapdisk, or nobody if there is
+ *	no such user
  *
  * What the kernel does not permit is left out with a warning, so that a
  * server without privileges still serves.
@@ -16,7 +18,7 @@
  * Return: 0, or -errno if the process would be left with rights that it was
  * about to give up.
  */
-int td_sandbox_enter(void);
+int td_sandbox_enter(const char *user);
 
 /**
  * td_sandbox_on_refusal() - be told before a system call ends the process

@@ -179,9 +179,9 @@ static int td_aio_open_fd(const char *path, unsigned int flags)
 	if (fd < 0 && (flags & TD_OPEN_BUFFERED || errno == EINVAL))
 		fd = open(path, mode);
 	if (fd < 0) {
-		td_err("%s: opening for %s: %s", path,
+		td_err("%s: opening for %s: %s, as user %u", path,
 		       flags & TD_OPEN_RDONLY ? "reading" : "reading and writing",
-		       strerror(errno));
+		       strerror(errno), geteuid());
 		return -errno;
 	}
 	return fd;

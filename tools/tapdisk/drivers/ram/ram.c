@@ -98,7 +98,8 @@ static int td_ram_open(struct td_vbd *vbd, const char *path,
 		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 		err = fd < 0 ? -errno : td_ram_file_size(fd, path, &ram->size);
 		if (fd < 0)
-			td_err("%s: %s", path, strerror(-err));
+			td_err("%s: %s, as user %u", path, strerror(-err),
+			       geteuid());
 	} else {
 		err = td_size_parse(path, 1, &ram->size);
 		if (err)
