@@ -24,7 +24,8 @@
 #include "tapctl_fake.h"
 
 #define MIB		(1ULL << 20)
-#define SIZE		(16 * MIB)
+/* The last block is used in part. */
+#define SIZE		(15 * MIB)
 #define SECTORS		(SIZE / 512)
 #define COALESCE(f, ...) \
 	tapctl_run(f, "coalesce", "-p", pid, "-m", "0", __VA_ARGS__, NULL)

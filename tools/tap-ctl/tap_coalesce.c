@@ -305,10 +305,9 @@ static int tap_leaf_check(struct tap_leaf *f, const struct vhd_image *leaf,
 		       parent->path, leaf->path);
 		return -EINVAL;
 	}
-	if (leaf->size % VHD_BLOCK_SIZE || parent->size > leaf->size) {
-		td_err("%s has %llu bytes: must be a multiple of %u, and not less than %s has, which are %llu",
-		       leaf->path, (unsigned long long)leaf->size,
-		       VHD_BLOCK_SIZE, parent->path,
+	if (parent->size > leaf->size) {
+		td_err("%s has %llu bytes: must not be less than %s has, which are %llu",
+		       leaf->path, (unsigned long long)leaf->size, parent->path,
 		       (unsigned long long)parent->size);
 		return -EINVAL;
 	}
