@@ -589,6 +589,26 @@ static void test_bad_events(void **state)
 	assert_true(td_vbd_find(MINOR)->bad_events >= 4);
 }
 
+/* The kernel says that the disk was removed: nothing is asked of it any more. */
+static void test_gone(void **state)
+{
+	struct blktap_direct_event ev = { .type = BLKTAP_EVENT_GONE };
+	char buf[512];
+	int fd;
+
+	(void)state;
+	assert_int_equal(fake_io(BLKTAP_OP_READ, 0, 0, 1, buf), 0);
+	fake.created = false;
+	fake_raw(&ev);
+	fake_run_for(50);
+	assert_false(td_vbd_find(MINOR)->created);
+	assert_int_equal(td_vbd_find(MINOR)->bad_events, 0);
+	assert_int_equal(op_close(10, false), 0);
+	fd = open(image, O_RDWR);
+	assert_int_equal(td_file_lock(fd, true, image), 0);
+	close(fd);
+}
+
 static void test_readonly(void **state)
 {
 	char buf[512];
@@ -1018,6 +1038,7 @@ int main(void)
 		TEST(test_open_syncs, setup_loop),
 		TEST(test_map_error, setup_aio),
 		TEST(test_bad_events, setup_aio),
+		TEST(test_gone, setup_aio),
 		TEST(test_readonly, setup_loop),
 		TEST(test_pause_under_load, setup_aio),
 		TEST(test_pause_failed_transfer, setup_aio),

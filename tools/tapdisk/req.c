@@ -477,6 +477,12 @@ static void td_vbd_event(struct td_vbd *v,
 {
 	struct td_vreq *r;
 
+	if (ev->type == BLKTAP_EVENT_GONE) {
+		td_warn("tap %d: its disk was removed by force; %s stays open until the tap is closed",
+			v->minor, v->name);
+		v->created = false;
+		return;
+	}
 	if (ev->tag >= v->depth) {
 		td_vbd_bad_event(v, ev, "no such tag");
 		return;
