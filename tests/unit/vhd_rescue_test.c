@@ -180,6 +180,53 @@ static void test_chain(void **state)
 		0, "%s/x/base.vhd\n");
 }
 
+/*
+ * A journal as other programs write it: a header, and entries of what was in
+ * the image, with checksums. The change that it undoes wrote over the header,
+ * the BAT and the first block, and made the file longer.
+ */
+static void test_foreign_journal(void **state)
+{
+	static const char make[] =
+		"!cat >j.py <<'E'\n"
+		"import struct\n"
+		"d = open('good.vhd', 'rb').read()\n"
+		"end = len(d) - 512\n"
+		"def entry(kind, off, size):\n"
+		"    h = struct.pack('>QIIQII', 0xaaaa12344321aaaa, kind, size, off, 0, 0xff7f0000)\n"
+		"    sum_ = ~(sum(h) + sum(d[off:off + size])) & 0xffffffff\n"
+		"    return h[:24] + struct.pack('>I', sum_) + h[28:] + d[off:off + size]\n"
+		"meta = entry(1, end, 512) + entry(2, 0, 512) + entry(3, 512, 1024) + entry(5, 1536, 512)\n"
+		"data = entry(8, 4096, 2 << 20)\n"
+		"head = b'vjournal' + d[68:84] + struct.pack('>QIIQQ', end, 1, 4, 512 + len(meta), 512)\n"
+		"open('j', 'wb').write(head.ljust(512, b'\\0') + meta + data)\n"
+		"a = bytearray(d)\n"
+		"a[0:8] = b'v_poison'\n"
+		"a[end:end + 8] = b'v_poison'\n"
+		"a[512:2048] = b'x' * 1536\n"
+		"a[4096:4096 + (2 << 20)] = b'y' * (2 << 20)\n"
+		"open('a.vhd', 'wb').write(a + b'z' * 100000)\n"
+		"E\n"
+		"python3 j.py";
+
+	(void)state;
+	rescue_image();
+	vcli_is(make, 0, "");
+	vcli_says("query -n a.vhd", 1, "was interrupted");
+	vcli_says("query -n a.vhd", 1, "vhd-util revert -n");
+	/* A journal that is damaged or another image's changes nothing. */
+	vcli_is("!cp j k; cp a.vhd b.vhd; printf x | dd of=k bs=1 seek=1600 conv=notrunc status=none",
+		0, "");
+	vcli_says("revert -n a.vhd -j k", 1, "nothing was undone");
+	vcli_is("!cp j k; truncate -s -100 k", 0, "");
+	vcli_says("revert -n a.vhd -j k", 1, "nothing was undone");
+	vcli_is("create -n c.vhd -s 4", 0, "");
+	vcli_says("revert -n c.vhd -j j", 1, "that of another image");
+	vcli_is("!cmp a.vhd b.vhd", 0, "");
+	vcli_is("revert -n a.vhd -j j", 0, "");
+	vcli_is("!cmp a.vhd good.vhd && test ! -e j", 0, "");
+}
+
 static void test_kinds(void **state)
 {
 	(void)state;
@@ -204,6 +251,7 @@ int main(void)
 		TEST(test_footers),
 		TEST(test_fixed),
 		TEST(test_chain),
+		TEST(test_foreign_journal),
 		TEST(test_kinds),
 	};
 

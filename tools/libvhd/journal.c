@@ -304,12 +304,13 @@ static int vhd_journal_needed(const struct vhd_ctx *ctx, int fd,
 int vhd_revert(const struct vhd_ctx *ctx, const char *path,
 	       const char *journal)
 {
+	bool tap = vhd_tap_journal(journal);
 	struct vhd_image *image;
-	uint8_t *data;
-	int fd, ret;
+	uint8_t *data = NULL;
+	int fd = -1, ret = 0;
 
-	ret = vhd_journal_load(ctx, journal, &data);
-	fd = -1;
+	if (!tap)
+		ret = vhd_journal_load(ctx, journal, &data);
 	if (!ret) {
 		fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 		if (fd < 0)
@@ -318,7 +319,8 @@ int vhd_revert(const struct vhd_ctx *ctx, const char *path,
 			ret = vhd_lock(ctx, fd, true, path);
 	}
 	if (!ret)
-		ret = vhd_journal_needed(ctx, fd, path, (const void *)data);
+		ret = tap ? vhd_tap_undo(ctx, fd, path, journal) :
+		      vhd_journal_needed(ctx, fd, path, (const void *)data);
 	if (ret > 0) {
 		ret = vhd_journal_undo(fd, (const void *)data,
 				       data + VHD_SECTOR);

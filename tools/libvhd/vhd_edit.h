@@ -130,6 +130,12 @@ void vhd_batmap_renew(struct vhd_image *image);
 /* New footers, at the places of the old ones; durable when it returns. */
 int vhd_footer_write(struct vhd_image *image);
 
+/* journal_tap.c: journals of other programs, see there */
+bool vhd_tap_journal(const char *path);
+/* @image: the image, locked. It opens when this returns 0. */
+int vhd_tap_undo(const struct vhd_ctx *ctx, int image, const char *path,
+		 const char *journal);
+
 /* journal.c: see there */
 #define VHD_JOURNAL_RANGES	2
 
