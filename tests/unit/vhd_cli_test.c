@@ -67,6 +67,18 @@ static void test_output(void **state)
 	}
 }
 
+/* The disk as a stream, parents included; a reader that ends early is told. */
+static void test_stream(void **state)
+{
+	(void)state;
+	vcli_is("!head -c 3M /dev/urandom >r.raw; truncate -s 5M r.raw; $UTIL copy -r -n r.raw -N a.vhd; $UTIL snapshot -n b.vhd -p a.vhd; $UTIL fill -n b.vhd -b -f 0 -t 0; $UTIL copy -n b.vhd -N - -R | cmp - r.raw; ls",
+		0, "a.vhd\nb.vhd\nr.raw\n");
+	vcli_is("copy -n b.vhd -N - -R >/dev/full", 1,
+		"vhd-util: cannot write output: No space left on device\n");
+	vcli_says("copy -n b.vhd -N -", 2, "goes with -R alone");
+	vcli_says("copy -n b.vhd -N - -R --rescue", 2, "goes with -R alone");
+}
+
 /*
  * One line says which file, and why; what was there before is whole, and
  * nothing is left behind.
@@ -226,6 +238,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_closed),
 		TEST(test_output),
+		TEST(test_stream),
 		TEST(test_full),
 		TEST(test_sizes),
 		TEST(test_help),

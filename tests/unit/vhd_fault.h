@@ -34,5 +34,9 @@ int __real_renameat2(int from_fd, const char *from, int to_fd,
 		     const char *to, unsigned int flags);
 int __wrap_renameat2(int from_fd, const char *from, int to_fd,
 		     const char *to, unsigned int flags);
+int __real_link(const char *from, const char *to);
+int __wrap_link(const char *from, const char *to);
+int __real_fcntl64(int fd, int cmd, ...);
+int __wrap_fcntl64(int fd, int cmd, ...);
 
 #endif /* VHD_FAULT_H */

@@ -14,6 +14,7 @@
 
 #include "vhd_model.h"
 #include "libvhd/vhd_edit.h"
+#include "vhd_fault.h"
 
 static struct {
 	int rename;	/* errno of renameat2() with flags, 0: works */
@@ -34,21 +35,6 @@ static void fs_message(void *opaque, const char *text)
 }
 
 static const struct vhd_ctx fs_ctx = { .message = fs_message };
-
-int __real_renameat2(int from_fd, const char *from, int to_fd, const char *to,
-		     unsigned int flags);
-int __wrap_renameat2(int from_fd, const char *from, int to_fd, const char *to,
-		     unsigned int flags);
-int __real_link(const char *from, const char *to);
-int __wrap_link(const char *from, const char *to);
-int __real_fsync(int fd);
-int __wrap_fsync(int fd);
-int __real_fallocate64(int fd, int mode, off_t off, off_t len);
-int __wrap_fallocate64(int fd, int mode, off_t off, off_t len);
-int __real_posix_fallocate64(int fd, off_t off, off_t len);
-int __wrap_posix_fallocate64(int fd, off_t off, off_t len);
-int __real_fcntl64(int fd, int cmd, ...);
-int __wrap_fcntl64(int fd, int cmd, ...);
 
 int __wrap_renameat2(int from_fd, const char *from, int to_fd, const char *to,
 		     unsigned int flags)

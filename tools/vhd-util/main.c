@@ -149,7 +149,7 @@ static const struct vu_verb vu_verbs[] = {
 	  VU_HELP_FILE
 	  "  -N NEW        the new image; it must not exist\n"
 	  "  -r            FILE is a raw image\n"
-	  "  -R            NEW is to be a raw image\n"
+	  "  -R            NEW is to be a raw image; - is the standard output\n"
 	  "  --rescue      FILE is damaged: copy what can be read, list the rest;\n"
 	  "                exit status 3 if something is missing\n"
 	  "  --json        with --rescue: print JSON\n"

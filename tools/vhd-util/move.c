@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "td_progress.h"
 #include "vhd_util.h"
@@ -163,6 +165,43 @@ static int vu_rescue(const struct vu_args *args)
 	return complete ? 0 : VU_INCOMPLETE;
 }
 
+/* The disk as a stream, which has no holes. */
+static int vu_copy_out(const struct vu_args *args)
+{
+	uint8_t *buf = malloc(VHD_BLOCK_SIZE);
+	struct td_progress progress;
+	struct vhd_image *image;
+	uint64_t sector;
+	uint32_t nr;
+	int ret = buf ? 0 : -ENOMEM;
+
+	if (!ret)
+		ret = vhd_open(&vu_ctx, args->opt['n'], VHD_OPEN_PARENTS |
+			       VHD_OPEN_LOCK, &image);
+	if (ret) {
+		free(buf);
+		return vu_status(ret);
+	}
+	td_progress_init(&progress, args->opt['p']);
+	for (sector = 0; sector < image->sectors && !ret; sector += nr) {
+		nr = VHD_BLOCK_SIZE / VHD_SECTOR;
+		if (nr > image->sectors - sector)
+			nr = image->sectors - sector;
+		ret = vhd_read(image, sector, nr, buf);
+		if (!ret && fwrite(buf, VHD_SECTOR, nr, stdout) != nr) {
+			ret = -errno;
+			vu_error("cannot write output: %s", strerror(-ret));
+			/* It was said. */
+			clearerr(stdout);
+		}
+		td_progress(&progress, sector + nr, image->sectors);
+	}
+	td_progress_end(&progress);
+	vhd_close(image);
+	free(buf);
+	return vu_status(ret);
+}
+
 int vu_copy(const struct vu_args *args)
 {
 	struct td_progress progress;
@@ -175,6 +214,11 @@ int vu_copy(const struct vu_args *args)
 	};
 	int ret;
 
+	if (!strcmp(spec.to, "-")) {
+		if (!spec.to_raw || spec.from_raw || args->flags)
+			return vu_wrong(args, "-N - goes with -R alone: a stream holds a raw disk");
+		return vu_copy_out(args);
+	}
 	if (args->flags & VU_RESCUE)
 		return vu_rescue(args);
 	if (args->flags & VU_JSON)
