@@ -16,6 +16,7 @@
  *	5	the consumer takes some messages (1 byte) and tells of it
  *	6	the consumer goes to sleep
  */
+#include <errno.h>
 #include <linux/if_ether.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -153,11 +154,14 @@ static void nc2_fuzz_read(const struct nc2_msg_hdr *hdr)
 		ret = nc2_read_staged(c, hdr, &pair->limits, &p);
 	else
 		return;
-	if (ret)
-		return;
-	bad = nc2_pair_bad(&p, hdr, &pair->limits);
+	if (ret == -EINVAL)
+		bad = nc2_pair_bad_place(&p, hdr, &pair->limits);
+	else
+		bad = ret ? NULL : nc2_pair_bad(&p, hdr, &pair->limits);
 	if (bad)
 		nc2_fuzz_die(bad);
+	if (ret)
+		return;
 	if (p.kind == NC2_KIND_STAGED)
 		nc2_area_read(&pair->staging, p.offset, to, p.len);
 	else if (p.kind != NC2_KIND_SLOT)

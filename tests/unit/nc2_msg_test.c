@@ -129,6 +129,8 @@ static int parse_at(const struct message *m, u32 start, struct nc2_packet *p)
 	place(m, start, 16);
 	ret = parse(p, &hdr);
 	bad = ret ? NULL : nc2_pair_bad(p, &hdr, &pair.limits);
+	if (ret == -EINVAL)
+		bad = nc2_pair_bad_place(p, &hdr, &pair.limits);
 	if (bad)
 		fail_msg("accepted: %s", bad);
 	return ret;
@@ -830,6 +832,7 @@ static void nc2_msg_storm(void **state)
 	struct nc2_packet p;
 	struct message m;
 	const char *bad;
+	int ret;
 
 	(void)state;
 	srand(3);
@@ -843,7 +846,11 @@ static void nc2_msg_storm(void **state)
 				*(u8 *)nc2_shim_at(nc2_pair_ring_at(&pair, 4080 + k)) =
 					m.bytes[k];
 			nc2_shim_hooks.before_load = turn ? storm_before_load : NULL;
-			if (parse(&p, &hdr))
+			ret = parse(&p, &hdr);
+			bad = ret == -EINVAL ? nc2_pair_bad_place(&p, &hdr, &pair.limits) : NULL;
+			if (bad)
+				fail_msg("to be dropped: %s", bad);
+			if (ret)
 				continue;
 			accepted++;
 			bad = nc2_pair_bad(&p, &hdr, &pair.limits);

@@ -65,9 +65,9 @@ u32 nc2_pair_ring_at(const struct nc2_pair *pair, u32 counter)
 	       NC2_PAGE_SIZE + off % NC2_PAGE_SIZE;
 }
 
-static const char *nc2_pair_bad_place(const struct nc2_packet *p,
-				      const struct nc2_msg_hdr *hdr,
-				      const struct nc2_limits *limits)
+const char *nc2_pair_bad_place(const struct nc2_packet *p,
+			       const struct nc2_msg_hdr *hdr,
+			       const struct nc2_limits *limits)
 {
 	u32 sum = p->prefix;
 	unsigned int i;

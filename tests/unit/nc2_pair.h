@@ -38,5 +38,9 @@ u32 nc2_pair_ring_at(const struct nc2_pair *pair, u32 counter);
 const char *nc2_pair_bad(const struct nc2_packet *p,
 			 const struct nc2_msg_hdr *hdr,
 			 const struct nc2_limits *limits);
+/* The same of where its bytes are only: of one that is to be dropped, too. */
+const char *nc2_pair_bad_place(const struct nc2_packet *p,
+			       const struct nc2_msg_hdr *hdr,
+			       const struct nc2_limits *limits);
 
 #endif /* NC2_PAIR_H */

@@ -81,6 +81,25 @@ net_verify dom0 10.0.0.2 --tcp --count 3
 ! xenstore-read "/local/domain/0/error/backend/vif/$(guest_id g1)/0/error" 2>/dev/null ||
 	fail "an error is in xenstore"
 
+step "pages of a zero-copy sender come back at once, though the guest does not read"
+must xl pause g1
+must python3 -c "
+import socket, struct, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.setsockopt(socket.SOL_SOCKET, 60, 1)	# SO_ZEROCOPY
+for i in range(60):
+    s.sendto(bytes(1400), 0x4000000, ('10.0.0.2', 9002))	# MSG_ZEROCOPY
+back, end = 0, time.monotonic() + 10
+while back < 60 and time.monotonic() < end:
+    try:
+        err = s.recvmsg(0, 256, socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT)[1][0][2]
+        low, high = struct.unpack('IBBBBII', err[:16])[5:7]
+        back += high - low + 1
+    except BlockingIOError:
+        time.sleep(0.05)
+sys.exit(f'{back} of 60 packets have come back' if back < 60 else 0)"
+must xl unpause g1
+
 step "a router guest does not cut up what it has received in pieces"
 must modprobe veth
 must ip netns add far
