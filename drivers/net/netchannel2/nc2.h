@@ -67,13 +67,15 @@ struct nc2_mem {
  * @area_end: counter of the area after its content (T)
  * @len: bytes, as the stack counts them (T)
  * @unfinished: FINISH_PACKET has to come first (T)
- * @skb: without pages, kept only for its sender's sake, see nc2_tx_keep() (T)
+ * @kept: it is in nc2_queue.kept, see nc2_tx_keep() (T)
+ * @skb: without pages, kept only for its sender's sake, or NULL (T)
  */
 struct nc2_sent {
 	u32 end;
 	u32 area_end;
 	u32 len;
 	bool unfinished;
+	bool kept;
 	struct sk_buff *skb;
 };
 
@@ -147,7 +149,7 @@ struct nc2_stats {
  * @sent: packets under way (T)
  * @sent_prod: packets so far (T)
  * @sent_cons: of them, no longer under way (T)
- * @kept: packets in @sent with an skb (T)
+ * @kept: packets in @sent that an event is wanted for (T)
  * @wait_for: counter of @tx at which an event was asked for (T)
  * @unfinished: packets that wait for FINISH_PACKET (T)
  * @peer_max_packets: bound of @unfinished (T)

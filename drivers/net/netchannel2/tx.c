@@ -81,10 +81,12 @@ static bool nc2_tx_room(const struct nc2_queue *q)
 
 static void nc2_tx_put_skb(struct nc2_queue *q, struct nc2_sent *sent)
 {
-	if (!sent->skb)
+	if (!sent->kept)
 		return;
+	/* Of what has no socket there is none. */
 	dev_consume_skb_any(sent->skb);
 	sent->skb = NULL;
+	sent->kept = false;
 	q->kept--;
 }
 
@@ -371,21 +373,21 @@ static void nc2_tx_free_slots(struct nc2_queue *q)
 }
 
 /*
- * Keep the skb until its message was consumed, so that its socket notices how much
- * is under way; or free it. Its content was copied, so pages go back at once: they
- * may be of a user who waits for them, or of another guest.
+ * If much is under way, keep the skb until its message was consumed, so that its
+ * socket notices; else free it. Its content was copied, so pages go back at once:
+ * they may be of a user who waits for them, or of another guest. Of what has no
+ * socket only the place is kept: there is an event when it was consumed, too.
  */
 static void nc2_tx_keep(struct nc2_queue *q, struct nc2_sent *sent, struct sk_buff *skb)
 {
 	/* TCP has its window, and segments are TCP's mostly. */
-	if (q->sent_prod - q->sent_cons <= NC2_KEEP_PACKETS || skb_is_gso(skb) ||
-	    !skb->sk || skb_zcopy(skb) || skb_shared(skb) ||
-	    (skb_is_nonlinear(skb) && pskb_trim(skb, 0))) {
+	sent->kept = q->sent_prod - q->sent_cons > NC2_KEEP_PACKETS && !skb_is_gso(skb);
+	q->kept += sent->kept;
+	if (sent->kept && skb->sk && !skb_zcopy(skb) && !skb_shared(skb) &&
+	    (!skb_is_nonlinear(skb) || !pskb_trim(skb, 0)))
+		sent->skb = skb;
+	else
 		dev_consume_skb_any(skb);
-		return;
-	}
-	sent->skb = skb;
-	q->kept++;
 }
 
 /**
