@@ -264,6 +264,27 @@ static int paused(unsigned int flags)
 	return fd;
 }
 
+/* Until the guest's request is under way. */
+static void wait_request(void)
+{
+	struct td_ctl_msg msg;
+	char text[4096] = "";
+	int fd, i;
+
+	for (i = 0; i < 4000 && !strstr(text, "\"reqs\": [ 1,"); i++) {
+		usleep(5000);
+		msg = message(TD_CTL_STATS);
+		fd = dial();
+		assert_int_equal(td_ctl_send(fd, &msg, WAIT), 0);
+		assert_int_equal(td_ctl_recv(fd, &msg, WAIT), 0);
+		assert_in_range(msg.u.stat.length, 1, sizeof(text) - 1);
+		assert_int_equal(td_ctl_recv_raw(fd, text, msg.u.stat.length,
+						 WAIT), 0);
+		text[msg.u.stat.length] = '\0';
+		close(fd);
+	}
+}
+
 /* The guest must not wait for ever because a pause cannot be had. */
 static void test_pause_cancelled(void **state)
 {
@@ -279,7 +300,7 @@ static void test_pause_cancelled(void **state)
 	guest_ms = 0;
 	expect(TD_CTL_ATTACH, TD_CTL_ATTACH_RSP, 0);
 	assert_int_equal(open_image("ram:1M", 0).type, TD_CTL_OPEN_RSP);
-	usleep(100000);
+	wait_request();
 	for (i = 0; i < 3; i++) {
 		fd = ask_pause(i == 1 ? TD_CTL_TIED : 0);
 		wait_state(TD_CTL_PAUSE_REQUESTED);
