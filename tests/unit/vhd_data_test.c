@@ -327,6 +327,101 @@ static void test_xenserver(void **state)
 	vcli_is("check -n c.vhd -b", 0, "c.vhd is valid\n");
 }
 
+/* Zeros take no space, wherever they are put. */
+static void test_sparse(void **state)
+{
+	(void)state;
+	/* Blocks with one sector of data each, the rest holes. */
+	vcli_is("create -n a.vhd -s 64", 0, "");
+	vcli_is("fill -n a.vhd -b", 0, "");
+	data_put("a.vhd", 0, 'a');
+	data_put("a.vhd", 31 * DATA_BLOCK, 'a');
+	vcli_is("!test $(du -k a.vhd | cut -f1) -lt 1024", 0, "");
+	/* The first block moves for the larger table. */
+	vcli_is("resize -n a.vhd -s 65536 -j j", 0, "");
+	vcli_is("!test $(du -k a.vhd | cut -f1) -lt 1024", 0, "");
+	data_is("a.vhd", 0, 'a');
+	vcli_is("compact -n a.vhd", 0, "dropped blocks: 30\n");
+	vcli_is("!test $(du -k a.vhd | cut -f1) -lt 1024", 0, "");
+	data_is("a.vhd", 0, 'a');
+	data_is("a.vhd", 31 * DATA_BLOCK, 'a');
+	/* Data below zeros that are merged gives its space back. */
+	vcli_is("create -n p.vhd -s 4", 0, "");
+	vcli_is("!head -c 4M /dev/zero | tr '\\0' x > x.raw", 0, "");
+	vcli_is("copy -n x.raw -r -N p.vhd2", 0, "");
+	vcli_is("!mv p.vhd2 p.vhd", 0, "");
+	vcli_is("snapshot -n c.vhd -p p.vhd", 0, "");
+	vcli_is("fill -n c.vhd -b -f 0 -t 0", 0, "");
+	vcli_is("read -n c.vhd -b 0 | grep -o '[0-9]*$' > off", 0, "");
+	vcli_is("!head -c 512 /dev/zero | tr '\\0' '\\377' | dd of=c.vhd bs=512 seek=$(($(cat off) / 512)) conv=notrunc status=none",
+		0, "");
+	vcli_is("coalesce -n c.vhd", 0, "Coalesced 4096 sectors\n");
+	data_is("p.vhd", 1, 0);
+	data_is("p.vhd", DATA_BLOCK, 'x');
+	vcli_is("!test $(du -k p.vhd | cut -f1) -lt 3072", 0, "");
+	/* The space of a fixed image stays, without -s. */
+	vcli_is("create -n f.vhd -s 4 -r", 0, "");
+	vcli_is("!dd if=x.raw of=f.vhd conv=notrunc status=none", 0, "");
+	vcli_is("coalesce -n c.vhd -x f.vhd", 0, "Coalesced 4096 sectors\n");
+	vcli_is("!test $(du -k f.vhd | cut -f1) -ge 4096", 0, "");
+	data_is("f.vhd", 1, 0);
+	vcli_is("!dd if=x.raw of=f.vhd conv=notrunc status=none", 0, "");
+	vcli_is("coalesce -n c.vhd -x f.vhd -s", 0, "Coalesced 4096 sectors\n");
+	vcli_is("!test $(du -k f.vhd | cut -f1) -lt 3072", 0, "");
+}
+
+/* What a copy that was killed left is not in the way of the next. */
+static void test_leftovers(void **state)
+{
+	(void)state;
+	vcli_is("!head -c 3M /dev/urandom > r.raw", 0, "");
+	vcli_is("!head -c 9M /dev/urandom > n.vhd.part", 0, "");
+	vcli_is("copy -n r.raw -r -N n.vhd", 0, "");
+	vcli_is("copy -n n.vhd -N n.raw -R && cmp n.raw r.raw", 0, "");
+	vcli_is("!ls | grep -c part", 1, "0\n");
+	vcli_is("!echo x > n2.raw.part; $UTIL copy -n n.vhd -N n2.raw -R && cmp n2.raw r.raw",
+		0, "");
+	/* One that runs owns it. */
+	vcli_says("!python3 -c \"import fcntl,struct,os,time;f=os.open('m.vhd.part',os.O_RDWR|os.O_CREAT);fcntl.fcntl(f,37,struct.pack('hhqqi4x',1,0,0,0,0));os.write(f,b'mine');open('ok','w');time.sleep(60)\" >/dev/null 2>&1 & echo $! > pid; while ! test -e ok; do sleep 0.05; done",
+		  0, "");
+	vcli_says("copy -n r.raw -r -N m.vhd", 1, "m.vhd.part: in use");
+	vcli_is("!cat m.vhd.part; test ! -e m.vhd", 0, "mine");
+	vcli_is("!kill $(cat pid); rm m.vhd.part; ln -s r.raw m.vhd.part", 0,
+		"");
+	vcli_says("copy -n r.raw -r -N m.vhd", 1, "m.vhd.part: cannot create");
+	vcli_is("copy -n n.vhd -N n3.raw -R && cmp n3.raw r.raw", 0, "");
+}
+
+/* A fixed image, as Azure wants it: a multiple of 1 MiB, zeros as holes. */
+static void test_copy_fixed(void **state)
+{
+	(void)state;
+	assert_int_equal(vhd_disk_create(data_path("a.vhd"), 64 * 2048 + 1,
+					 NULL, 0, NULL), 0);
+	data_put("a.vhd", 64 * 2048, 'z');
+	vcli_is("copy -n a.vhd -N f.vhd -t fixed", 0, "");
+	vcli_is("query -n f.vhd -s", 0, "67109888\n");
+	vcli_is("check -n f.vhd", 0, "f.vhd is valid\n");
+	data_is("f.vhd", 64 * 2048, 'z');
+	vcli_is("copy -n a.vhd -N g.vhd -t fixed --align 1M", 0, "");
+	vcli_is("query -n g.vhd -vs", 0, "65\n68157952\n");
+	vcli_is("read -n g.vhd -p | grep 'Disk type'", 0,
+		"Disk type           : Fixed hard disk\n");
+	data_is("g.vhd", 64 * 2048, 'z');
+	data_is("g.vhd", 64 * 2048 + 1, 0);
+	vcli_says("!qemu-img info -f vpc g.vhd", 0, "(68157440 bytes)");
+	vcli_is("!test $(du -k g.vhd | cut -f1) -lt 1024", 0, "");
+	vcli_is("copy -n a.vhd -N r.raw -t raw --align 4K && stat -c %s r.raw",
+		0, "67112960\n");
+	vcli_is("copy -n a.vhd -N d.vhd -t dynamic --align 2M", 0, "");
+	vcli_is("query -n d.vhd -va", 0, "66\n1\n");
+	vcli_says("copy -n a.vhd -N x -t thick", 2, "must be dynamic, fixed or raw");
+	vcli_says("copy -n a.vhd -N x -R -t fixed", 2, "excludes -R");
+	vcli_says("copy -n a.vhd -N x --align 1000B", 1, "must be a multiple of 512");
+	vcli_says("copy -n a.vhd -N x --rescue --align 1M", 2, "--rescue excludes");
+	vcli_says("create -n x -s 2 --align 1M", 2, "has no option --align");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, vcli_setup, \
@@ -340,6 +435,9 @@ int main(void)
 		TEST(test_virtual_pc),
 		TEST(test_old_bits),
 		TEST(test_xenserver),
+		TEST(test_sparse),
+		TEST(test_leftovers),
+		TEST(test_copy_fixed),
 	};
 
 	if (vcli_init())

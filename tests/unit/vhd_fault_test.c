@@ -146,6 +146,7 @@ int __wrap_renameat2(int from_fd, const char *from, int to_fd,
  * @mixed: after an error each sector may be old or new
  * @min: calls that can fail, at least
  * @quiet: I/O of a disk, of which the error number is all that is told
+ * @open: the file stays as a crash leaves it: the next open cuts it
  */
 struct ft_case {
 	const char *name;
@@ -155,6 +156,7 @@ struct ft_case {
 	bool mixed;
 	unsigned int min;
 	bool quiet;
+	bool open;
 };
 
 static uint8_t ft_before[FT_MAX], ft_after[FT_MAX], ft_data[FT_MAX];
@@ -222,10 +224,33 @@ static void ft_images(void)
 	ft_copy("f0", "f.vhd");
 }
 
+static off_t ft_old_size[2];
+
+static off_t ft_size(const char *name)
+{
+	struct stat st;
+
+	assert_int_equal(stat(vt_path(name), &st), 0);
+	return st.st_size;
+}
+
+static void ft_size_is_old(const char *name, unsigned int n)
+{
+	if (ft_size("a.vhd") > ft_old_size[0] ||
+	    ft_size("b.vhd") > ft_old_size[1])
+		fail_msg("%s: call %u: %lld and %lld bytes, had %lld and %lld",
+			 name, n, (long long)ft_size("a.vhd"),
+			 (long long)ft_size("b.vhd"),
+			 (long long)ft_old_size[0],
+			 (long long)ft_old_size[1]);
+}
+
 static void ft_prepare(const struct ft_case *c)
 {
 	ft_copy("a0", "a.vhd");
 	ft_copy("k/b0", "b.vhd");
+	ft_old_size[0] = ft_size("a.vhd");
+	ft_old_size[1] = ft_size("b.vhd");
 	if (c->file && *c->file == 'f')
 		ft_copy("f0", "f.vhd");
 	unlink(vt_path("j"));
@@ -307,6 +332,9 @@ static unsigned int ft_sweep(const struct ft_case *c, enum ft_kind kind)
 		if (kind == FT_SHORT && ret)
 			fail_msg("%s: short call %u: %s (%s)", c->name, n,
 				 strerror(-ret), ft_text);
+		/* What it took is given back. */
+		if (ret && !c->open)
+			ft_size_is_old(c->name, n);
 		if (ret && c->makes)
 			assert_int_not_equal(access(vt_path(c->makes), F_OK),
 					     0);
@@ -482,26 +510,26 @@ static int ft_backup(void)
 }
 
 static const struct ft_case ft_cases[] = {
-	{ "read", ft_disk_read, NULL, NULL, false, 20, true },
-	{ "write", ft_disk_write, "b.vhd", NULL, true, 20, true },
-	{ "write zeroes", ft_disk_zero, "b.vhd", NULL, true, 20, true },
-	{ "discard", ft_disk_discard, "b.vhd", NULL, true, 20, true },
-	{ "check", ft_check, NULL, NULL, false, 15, false },
-	{ "create", ft_create, NULL, "x.vhd", false, 5, false },
-	{ "create, fixed", ft_create_fixed, NULL, "x.vhd", false, 5, false },
-	{ "snapshot", ft_snapshot, NULL, "x.vhd", false, 15, false },
-	{ "copy", ft_copy_disk, NULL, "x.vhd", false, 20, false },
-	{ "coalesce", ft_coalesce, "a.vhd", NULL, true, 20, false },
-	{ "coalesce, new file", ft_coalesce_out, NULL, "x.vhd", false, 20, false },
-	{ "grow", ft_grow, "b.vhd", NULL, false, 20, false },
-	{ "shrink", ft_shrink, "b.vhd", NULL, false, 20, false },
-	{ "grow, fixed", ft_grow_fixed, "f.vhd", NULL, false, 10, false },
-	{ "compact", ft_compact, "b.vhd", NULL, false, 15, false },
-	{ "fill", ft_fill, "b.vhd", NULL, false, 20, false },
-	{ "hidden", ft_hide, "b.vhd", NULL, false, 10, false },
-	{ "set parent", ft_parent, "b.vhd", NULL, false, 15, false },
-	{ "repair", ft_repair, "b.vhd", NULL, false, 10, false },
-	{ "repair, backup", ft_backup, "b.vhd", NULL, false, 10, false },
+	{ "read", ft_disk_read, NULL, NULL, false, 20, true, true },
+	{ "write", ft_disk_write, "b.vhd", NULL, true, 20, true, true },
+	{ "write zeroes", ft_disk_zero, "b.vhd", NULL, true, 20, true, true },
+	{ "discard", ft_disk_discard, "b.vhd", NULL, true, 20, true, true },
+	{ "check", ft_check, NULL, NULL, false, 15, false, false },
+	{ "create", ft_create, NULL, "x.vhd", false, 5, false, false },
+	{ "create, fixed", ft_create_fixed, NULL, "x.vhd", false, 5, false, false },
+	{ "snapshot", ft_snapshot, NULL, "x.vhd", false, 15, false, false },
+	{ "copy", ft_copy_disk, NULL, "x.vhd", false, 20, false, false },
+	{ "coalesce", ft_coalesce, "a.vhd", NULL, true, 20, false, false },
+	{ "coalesce, new file", ft_coalesce_out, NULL, "x.vhd", false, 20, false, false },
+	{ "grow", ft_grow, "b.vhd", NULL, false, 20, false, false },
+	{ "shrink", ft_shrink, "b.vhd", NULL, false, 20, false, false },
+	{ "grow, fixed", ft_grow_fixed, "f.vhd", NULL, false, 10, false, false },
+	{ "compact", ft_compact, "b.vhd", NULL, false, 15, false, false },
+	{ "fill", ft_fill, "b.vhd", NULL, false, 20, false, false },
+	{ "hidden", ft_hide, "b.vhd", NULL, false, 10, false, false },
+	{ "set parent", ft_parent, "b.vhd", NULL, false, 15, false, true },
+	{ "repair", ft_repair, "b.vhd", NULL, false, 10, false, false },
+	{ "repair, backup", ft_backup, "b.vhd", NULL, false, 10, false, true },
 };
 
 static void test_faults(void **state)

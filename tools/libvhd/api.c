@@ -288,7 +288,9 @@ int vhd_disk_copy(const char *from, const char *to,
 	ret = vhd_api_take(&ctx, from, opts, &o, sizeof(o));
 	if (!ret)
 		ret = vhd_api_flags(&ctx, from, o.flags, VHD_DISK_ANY_PARENT |
-				    VHD_DISK_FROM_RAW | VHD_DISK_TO_RAW);
+				    VHD_DISK_FROM_RAW | (o.flags &
+				    VHD_DISK_FIXED ? VHD_DISK_FIXED :
+				    VHD_DISK_TO_RAW));
 	if (ret)
 		return ret;
 	ctx = vhd_api_ctx(msg, o.flags & VHD_DISK_ANY_PARENT);
@@ -297,6 +299,8 @@ int vhd_disk_copy(const char *from, const char *to,
 		.to = to,
 		.from_raw = o.flags & VHD_DISK_FROM_RAW,
 		.to_raw = o.flags & VHD_DISK_TO_RAW,
+		.to_fixed = o.flags & VHD_DISK_FIXED,
+		.align = o.align,
 		.progress = { o.progress, o.opaque },
 	};
 	return vhd_copy(&ctx, &spec);

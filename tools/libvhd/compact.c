@@ -134,8 +134,9 @@ static int vhd_compact_copy(struct vhd_compact *c, uint64_t from, uint64_t to)
 		ret = vhd_pread(image->fd, c->with, image->header.block_size,
 				from);
 	if (!ret)
-		ret = vhd_pwrite(image->fd, c->with, image->header.block_size,
-				 to);
+		ret = vhd_write_sparse(image->fd, c->with,
+				       image->header.block_size, to, false,
+				       true);
 	return ret;
 }
 

@@ -244,7 +244,10 @@ static int vhd_new_fixed(struct vhd_new *new)
 	uint8_t buf[VHD_FOOTER_SIZE];
 	int ret;
 
-	ret = vhd_reserve(new->fd, 0, size + VHD_FOOTER_SIZE);
+	if (new->spec->holes)
+		ret = ftruncate(new->fd, size + VHD_FOOTER_SIZE) ? -errno : 0;
+	else
+		ret = vhd_reserve(new->fd, 0, size + VHD_FOOTER_SIZE);
 	if (ret)
 		return vhd_msg(new->ctx, ret,
 			       "%s: cannot reserve %" PRIu64 " bytes: %s",
@@ -341,10 +344,11 @@ static int vhd_new_image(struct vhd_new *new)
 	return ret ? ret : vhd_new_write(new);
 }
 
-int vhd_create(const struct vhd_ctx *ctx, const struct vhd_create *spec)
+int vhd_create_in(const struct vhd_ctx *ctx, const struct vhd_create *spec,
+		  int fd)
 {
 	struct vhd_create copy = *spec;
-	struct vhd_new new = { .ctx = ctx, .spec = &copy };
+	struct vhd_new new = { .ctx = ctx, .spec = &copy, .fd = fd };
 	char path[PATH_MAX];
 	int ret;
 
@@ -354,20 +358,29 @@ int vhd_create(const struct vhd_ctx *ctx, const struct vhd_create *spec)
 	if (!realpath(dirname(path), new.dir))
 		return vhd_msg(ctx, -errno, "%s: no such folder: %m",
 			       spec->path);
-	new.fd = open(spec->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-	if (new.fd < 0)
-		return vhd_msg(ctx, -errno, "%s: cannot create: %m",
-			       spec->path);
 	ret = vhd_new_image(&new);
-	if (!ret && fsync(new.fd))
-		ret = vhd_new_failed(&new, -errno);
-	if (close(new.fd) && !ret)
+	if (!ret && fsync(fd))
 		ret = vhd_new_failed(&new, -errno);
 	if (!ret) {
 		ret = vhd_sync_folder(spec->path);
 		if (ret)
 			vhd_new_failed(&new, ret);
 	}
+	return ret;
+}
+
+int vhd_create(const struct vhd_ctx *ctx, const struct vhd_create *spec)
+{
+	int fd, ret;
+
+	fd = open(spec->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return vhd_msg(ctx, -errno, "%s: cannot create: %s",
+			       spec->path, errno == ENOENT ?
+			       "no such folder" : strerror(errno));
+	ret = vhd_create_in(ctx, spec, fd);
+	if (close(fd) && !ret)
+		ret = vhd_msg(ctx, -errno, "%s: cannot write: %m", spec->path);
 	if (ret)
 		unlink(spec->path);
 	return ret;

@@ -222,7 +222,7 @@ struct vhd_coalesce_opts {
 	uint64_t rate;
 };
 
-/* Zeros become holes. */
+/* What becomes zeros in a raw or fixed parent loses its space there. */
 #define VHD_DISK_SPARSE		0x80U
 /*
  * The chain is in use: somebody reads the image and writes a child of it, and
@@ -302,10 +302,13 @@ int vhd_disk_set_marker(const char *path, unsigned int marker,
 /**
  * struct vhd_copy_opts - how to copy or compact
  * @struct_size: sizeof(struct vhd_copy_opts)
- * @flags: VHD_DISK_ANY_PARENT; to copy, VHD_DISK_FROM_RAW, VHD_DISK_TO_RAW
+ * @flags: VHD_DISK_ANY_PARENT; to copy, VHD_DISK_FROM_RAW, and
+ *	VHD_DISK_TO_RAW or VHD_DISK_FIXED
  * @reserved: 0
  * @progress: told now and then how far it has come; or NULL
  * @opaque: for @progress
+ * @align: to copy: the new disk gets a multiple of that many bytes, itself a
+ *	multiple of 512 up to 1 GiB; 0: the size of the old one
  */
 struct vhd_copy_opts {
 	size_t struct_size;
@@ -313,6 +316,7 @@ struct vhd_copy_opts {
 	unsigned int reserved;
 	void (*progress)(void *opaque, uint64_t done, uint64_t total);
 	void *opaque;
+	uint64_t align;
 };
 
 /* What a disk holds, parents included, into a new image; @opts: or NULL. */

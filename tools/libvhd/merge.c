@@ -29,6 +29,8 @@
 
 #include "vhd_edit.h"
 
+/* Largest unit of the size of a copy. */
+#define VHD_ALIGN_MAX	(1U << 30)
 /* Made under that name, so that what has its own name is whole. */
 #define VHD_PART_SUFFIX	".part"
 
@@ -157,19 +159,50 @@ static int vhd_open_either(const struct vhd_ctx *ctx, const char *path,
 
 /* New images that are filled before anybody sees them. */
 
-static int vhd_part_raw(const struct vhd_part *part, uint64_t size)
+/*
+ * Who holds the lock owns the file. One that a killed program left is taken
+ * over; one that became a whole image, or was removed, before we had the lock
+ * is left alone.
+ */
+static int vhd_part_own(struct vhd_part *part)
 {
-	int fd = open(part->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	struct stat ours, named;
 	int ret;
 
-	if (fd < 0)
-		return vhd_msg(part->ctx, -errno, "%s: cannot create: %m",
-			       part->path);
-	ret = ftruncate(fd, size) ? -errno : 0;
-	close(fd);
-	if (ret)
-		unlink(part->path);
+	for (;;) {
+		part->fd = open(part->path, O_RDWR | O_CREAT | O_NOFOLLOW |
+				O_NONBLOCK | O_CLOEXEC, 0644);
+		if (part->fd < 0)
+			return vhd_msg(part->ctx, -errno,
+				       "%s: cannot create: %s", part->path,
+				       errno == ENOENT ? "no such folder" :
+				       strerror(errno));
+		ret = vhd_lock(part->ctx, part->fd, true, part->path);
+		if (!ret && fstat(part->fd, &ours))
+			ret = -errno;
+		if (!ret && !S_ISREG(ours.st_mode))
+			ret = vhd_msg(part->ctx, -EEXIST,
+				      "%s: cannot create: is no regular file",
+				      part->path);
+		if (!ret && !lstat(part->path, &named) &&
+		    named.st_dev == ours.st_dev &&
+		    named.st_ino == ours.st_ino)
+			break;
+		close(part->fd);
+		if (ret)
+			return ret;
+	}
+	if (!ftruncate(part->fd, 0))
+		return 0;
+	ret = vhd_msg(part->ctx, -errno, "%s: cannot empty: %m", part->path);
+	close(part->fd);
 	return ret;
+}
+
+static void vhd_part_drop(struct vhd_part *part)
+{
+	unlink(part->path);
+	close(part->fd);
 }
 
 /* @spec NULL: a raw one of @size bytes. */
@@ -187,24 +220,25 @@ int vhd_part_begin(struct vhd_part *part, const struct vhd_ctx *ctx,
 	if (!access(name, F_OK))
 		return vhd_msg(ctx, -EEXIST, "%s: cannot create: %s", name,
 			       strerror(EEXIST));
-	if (spec) {
-		spec->path = part->path;
-		ret = vhd_create(ctx, spec);
-	} else {
-		ret = vhd_part_raw(part, size);
-	}
+	ret = vhd_part_own(part);
 	if (ret)
 		return ret;
-	ret = vhd_open_either(ctx, part->path, !spec, VHD_OPEN_RDWR |
-			      VHD_OPEN_LOCK, &image);
+	if (spec) {
+		spec->path = part->path;
+		ret = vhd_create_in(ctx, spec, part->fd);
+	} else if (ftruncate(part->fd, size)) {
+		ret = vhd_msg(ctx, -errno, "%s: cannot grow to %" PRIu64 " bytes: %m",
+			      part->path, size);
+	}
+	if (!ret)
+		ret = vhd_open_either(ctx, part->path, !spec, VHD_OPEN_RDWR,
+				      &image);
 	part->target = NULL;
 	if (!ret)
 		part->target = vhd_target_new(image, true);
-	if (part->target) {
-		part->target->sparse = true;
+	if (part->target)
 		return 0;
-	}
-	unlink(part->path);
+	vhd_part_drop(part);
 	return ret ? ret : -ENOMEM;
 }
 
@@ -222,9 +256,10 @@ int vhd_part_end(struct vhd_part *part, int error, uint64_t *sectors)
 				part->name, strerror(-ret));
 	}
 	if (ret) {
-		unlink(part->path);
+		vhd_part_drop(part);
 		return ret;
 	}
+	close(part->fd);
 	ret = vhd_sync_folder(part->name);
 	if (!ret)
 		return 0;
@@ -358,7 +393,8 @@ static int vhd_coalesce_into(const struct vhd_ctx *ctx,
 	t = vhd_target_new(target, false);
 	if (!t)
 		return -ENOMEM;
-	t->sparse = spec->sparse;
+	t->punch = spec->sparse;
+	t->live = spec->live;
 	if (!ret)
 		ret = vhd_target_reserve(t, vhd_merge_blocks(target, child,
 							     NULL));
@@ -436,11 +472,20 @@ int vhd_copy(const struct vhd_ctx *ctx, const struct vhd_copy *spec)
 			      VHD_OPEN_PARENTS, &from);
 	if (ret)
 		return ret;
+	if (spec->align % VHD_SECTOR || spec->align > VHD_ALIGN_MAX) {
+		vhd_close(from);
+		return vhd_msg(ctx, -EINVAL,
+			       "%s: the size is to be a multiple of %" PRIu64 " bytes, which must be a multiple of 512 up to %u",
+			       spec->to, spec->align, VHD_ALIGN_MAX);
+	}
 	posix_fadvise(from->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-	create.size = from->size;
+	create.size = vhd_round_up(from->size, spec->align ? spec->align :
+				   VHD_SECTOR);
 	create.same_size = !from->raw;
+	create.fixed = spec->to_fixed;
+	create.holes = true;
 	ret = vhd_part_begin(&part, ctx, spec->to,
-			     spec->to_raw ? NULL : &create, from->size);
+			     spec->to_raw ? NULL : &create, create.size);
 	if (!ret) {
 		ret = vhd_merge(part.target, from, NULL, &spec->progress,
 				NULL);
@@ -522,6 +567,7 @@ int vhd_fill(const struct vhd_ctx *ctx, const struct vhd_fill *spec)
 		return t ? vhd_target_end(t, -ENOMEM) : -ENOMEM;
 	}
 	t->force = true;
+	t->dense = true;
 	t->alloc_only = spec->empty;
 	ret = vhd_target_reserve(t, blocks);
 	sector = spec->empty ? spec->first / VHD_CHUNK * VHD_CHUNK : 0;

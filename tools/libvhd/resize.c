@@ -324,8 +324,9 @@ static int vhd_layout_move(struct vhd_layout *l)
 		ret = vhd_pread(image->fd, buf, len,
 				(uint64_t)image->bat[i] * VHD_SECTOR);
 		if (!ret)
-			ret = vhd_pwrite(image->fd, buf, len,
-					 (uint64_t)l->bat[i] * VHD_SECTOR);
+			ret = vhd_write_sparse(image->fd, buf, len,
+					       (uint64_t)l->bat[i] *
+					       VHD_SECTOR, false, true);
 	}
 	free(buf);
 	return ret;

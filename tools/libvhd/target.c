@@ -24,6 +24,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "vhd_edit.h"
@@ -89,6 +90,7 @@ struct vhd_target *vhd_target_new(struct vhd_image *image, bool fresh)
 	vhd_batmap_renew(image);
 	t->image = image;
 	t->fresh = fresh;
+	t->old_end = image->data_end;
 	if (!vhd_is_flat(image))
 		t->next = vhd_block_after(image, image->data_end);
 	return t;
@@ -158,40 +160,38 @@ static int vhd_target_flush(struct vhd_target *t)
 	return ret;
 }
 
-/* Zeros over what is there; true if they are. */
-static bool vhd_punch(struct vhd_target *t, uint64_t off, size_t len)
+static bool vhd_punch(int fd, uint64_t off, uint64_t len)
 {
-	return t->fresh || !fallocate(t->image->fd, FALLOC_FL_PUNCH_HOLE |
-				      FALLOC_FL_KEEP_SIZE, off, len);
+	return !fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, off,
+			  len);
 }
 
 /*
  * The disk begins at once, while we fetch what comes next, and not when we
  * wait for it at the end. A hint: it orders nothing.
  */
-static int vhd_target_write(const struct vhd_target *t, const uint8_t *buf,
-			    size_t len, uint64_t off)
+static int vhd_write_begin(int fd, const uint8_t *buf, size_t len,
+			   uint64_t off)
 {
-	int ret = vhd_pwrite(t->image->fd, buf, len, off);
+	int ret = vhd_pwrite(fd, buf, len, off);
 
 	if (!ret && len >= VHD_SPARSE)
-		sync_file_range(t->image->fd, off, len, SYNC_FILE_RANGE_WRITE);
+		sync_file_range(fd, off, len, SYNC_FILE_RANGE_WRITE);
 	return ret;
 }
 
-/* @hole: there is nothing but zeros in the file there. */
-static int vhd_target_data(struct vhd_target *t, const uint8_t *buf,
-			   size_t len, uint64_t off, bool hole)
+int vhd_write_sparse(int fd, const uint8_t *buf, size_t len, uint64_t off,
+		     bool hole, bool punch)
 {
-	const struct vhd_image *image = t->image;
 	size_t n, run = 0;
 	int ret = 0;
 
 	while (!ret && run < len) {
 		n = len - run < VHD_SPARSE ? len - run : VHD_SPARSE;
-		if (t->sparse && vhd_is_zero(buf + run, n) &&
-		    (hole || vhd_punch(t, off + run, n))) {
-			ret = vhd_target_write(t, buf, run, off);
+		if (vhd_is_zero(buf + run, n) &&
+		    (hole || vhd_is_hole(fd, off + run, n) ||
+		     (punch && vhd_punch(fd, off + run, n)))) {
+			ret = vhd_write_begin(fd, buf, run, off);
 			buf += run + n;
 			off += run + n;
 			len -= run + n;
@@ -200,8 +200,22 @@ static int vhd_target_data(struct vhd_target *t, const uint8_t *buf,
 			run += n;
 		}
 	}
-	if (!ret)
-		ret = vhd_target_write(t, buf, run, off);
+	return ret ? ret : vhd_write_begin(fd, buf, run, off);
+}
+
+/* @hole: there is nothing but zeros in the file there. */
+static int vhd_target_data(struct vhd_target *t, const uint8_t *buf,
+			   size_t len, uint64_t off, bool hole)
+{
+	const struct vhd_image *image = t->image;
+	int ret;
+
+	if (t->dense)
+		ret = vhd_write_begin(image->fd, buf, len, off);
+	else
+		ret = vhd_write_sparse(image->fd, buf, len, off,
+				       hole || t->fresh,
+				       t->punch || !vhd_is_flat(image));
 	return ret ? vhd_msg(&image->ctx, ret, "%s: cannot write at %" PRIu64 ": %s",
 			     image->path, off, strerror(-ret)) : 0;
 }
@@ -358,6 +372,64 @@ int vhd_target_put(struct vhd_target *t, uint64_t sector, uint32_t nr,
 	return ret;
 }
 
+/* Nobody knows of the new blocks, or they hold nothing that is not elsewhere. */
+static int vhd_target_forget(struct vhd_target *t)
+{
+	struct vhd_image *image = t->image;
+	uint32_t first = image->header.max_bat, last = 0;
+	uint32_t i;
+	int ret;
+
+	for (i = 0; i < image->header.max_bat; i++) {
+		if (image->bat[i] == VHD_BAT_UNUSED ||
+		    (uint64_t)image->bat[i] * VHD_SECTOR < t->old_end)
+			continue;
+		image->bat[i] = VHD_BAT_UNUSED;
+		if (first > i)
+			first = i;
+		last = i;
+	}
+	if (first > last)
+		return 0;
+	ret = vhd_bat_write(image, first, last);
+	return !ret && fdatasync(image->fd) ? -errno : ret;
+}
+
+/*
+ * It failed: the file becomes as long as it was, so that its space is not
+ * lost until somebody opens the image again. Readers of a live image may know
+ * of blocks that are in the BAT: those stay.
+ */
+static void vhd_target_give_back(struct vhd_target *t)
+{
+	struct vhd_image *image = t->image;
+	uint64_t end;
+	struct stat st;
+	uint32_t i;
+	int ret;
+
+	if (t->fresh || vhd_is_flat(image) || image->bdev)
+		return;
+	if (!t->live && vhd_target_forget(t))
+		return;
+	image->data_end = image->meta_end;
+	for (i = 0; i < image->header.max_bat; i++) {
+		end = (uint64_t)image->bat[i] * VHD_SECTOR +
+		      vhd_block_bytes(image);
+		if (image->bat[i] != VHD_BAT_UNUSED && end > image->data_end)
+			image->data_end = end;
+	}
+	/* The footer in front may need space: what is to go anyway makes some. */
+	end = vhd_round_up(image->data_end + VHD_FOOTER_SIZE, 4096);
+	if (!fstat(image->fd, &st) && (uint64_t)st.st_size > end + 8192)
+		vhd_punch(image->fd, end, st.st_size - 8192 - end);
+	ret = vhd_trim(image);
+	if (ret)
+		vhd_msg(&image->ctx, ret,
+			"%s: cannot give back what was added to it: %s; the next change does",
+			image->path, strerror(-ret));
+}
+
 int vhd_target_end(struct vhd_target *t, int error)
 {
 	struct vhd_image *image = t->image;
@@ -382,6 +454,8 @@ int vhd_target_end(struct vhd_target *t, int error)
 	if (ret && !error)
 		vhd_msg(&image->ctx, ret, "%s: cannot write: %s", image->path,
 			strerror(-ret));
+	if (ret)
+		vhd_target_give_back(t);
 	vhd_close(image);
 	free(t);
 	return ret;

@@ -373,6 +373,7 @@ int vhd_parent_stand_in(struct vhd_image *image, const char *path);
  * @same_size: @size is that of another image; it may be up to VHD_DISK_LIMIT
  * @size_max: reserve metadata for a disk of that size; 0: none extra
  * @fixed: a fixed image, its space reserved
+ * @holes: of a fixed image, no space is reserved
  * @parent: parent of a snapshot, or NULL; @size 0: as large as the parent
  * @parent_raw: the parent is no VHD
  * @keep_empty: link to the parent even if it is empty
@@ -384,6 +385,7 @@ struct vhd_create {
 	bool same_size;
 	uint64_t size_max;
 	bool fixed;
+	bool holes;
 	const char *parent;
 	bool parent_raw;
 	bool keep_empty;
@@ -517,7 +519,8 @@ int vhd_revert(const struct vhd_ctx *ctx, const char *path,
  * @ancestor: merge into that image of the chain, all images between them
  *	too; NULL: into the parent
  * @output: change no image, make a new one of @path and its parent; or NULL
- * @sparse: zeros become holes
+ * @sparse: what becomes zeros in a raw or fixed image loses its space; others
+ *	have holes for zeros anyway
  * @live: the chain is in use, but neither @path nor its parents are written;
  *	its readers see no difference
  * @rate: bytes per second at most, on average; 0: as fast as it goes
@@ -568,6 +571,9 @@ int vhd_children(const struct vhd_image *parent, const char *folder,
  * @to: new file, a dynamic image
  * @from_raw: @from is no VHD
  * @to_raw: @to is to be none
+ * @to_fixed: @to is to be a fixed image, zeros as holes
+ * @align: the new disk gets a multiple of that many bytes; 0: as large as
+ *	@from
  * @progress: how far it has come
  */
 struct vhd_copy {
@@ -575,6 +581,8 @@ struct vhd_copy {
 	const char *to;
 	bool from_raw;
 	bool to_raw;
+	bool to_fixed;
+	uint64_t align;
 	struct vhd_progress progress;
 };
 

@@ -14,6 +14,9 @@ static inline void vhd_clear_bit(uint8_t *map, uint32_t bit)
 }
 
 /* create.c: how a child names its parent */
+/* Make the image in an empty file that has the name in @spec already. */
+int vhd_create_in(const struct vhd_ctx *ctx, const struct vhd_create *spec,
+		  int fd);
 /* Open the parent of an image to be; nothing may write to it meanwhile. */
 int vhd_parent_open(const struct vhd_ctx *ctx, const char *path, bool raw,
 		    struct vhd_image **parent);
@@ -52,10 +55,13 @@ int vhd_layers_read(const struct vhd_image *image,
 
 struct vhd_target {
 	struct vhd_image *image;
-	bool sparse;		/* zeros are punched */
+	bool dense;		/* zeros are written */
+	bool punch;		/* a flat image gets holes where zeros are merged */
+	bool live;		/* readers know of blocks in the BAT */
 	bool fresh;		/* nobody looks at it before it is finished */
 	bool force;		/* allocate even for zeros */
 	bool alloc_only;	/* allocate what is in no block; no data */
+	uint64_t old_end;	/* of the data before the first new block */
 	uint64_t next;		/* where the next new block goes */
 	uint64_t sectors;	/* merged so far */
 	unsigned int nr;	/* entries of the batch that are used */
@@ -69,6 +75,12 @@ struct vhd_target {
 	uint8_t maps[VHD_BATCH][VHD_SECTOR];
 };
 
+/*
+ * Write, but zeros only where they are not yet, in large pieces. @hole: it is
+ * known that they are; @punch: they may become holes.
+ */
+int vhd_write_sparse(int fd, const uint8_t *buf, size_t len, uint64_t off,
+		     bool hole, bool punch);
 struct vhd_target *vhd_target_new(struct vhd_image *image, bool fresh);
 int vhd_target_reserve(struct vhd_target *t, uint32_t blocks);
 int vhd_target_put(struct vhd_target *t, uint64_t sector, uint32_t nr,
@@ -98,6 +110,7 @@ struct vhd_part {
 	const struct vhd_ctx *ctx;
 	const char *name;
 	char path[PATH_MAX];
+	int fd;			/* holds the lock of it */
 	struct vhd_target *target;
 };
 

@@ -165,6 +165,7 @@ int vu_run(const struct vu_verb *verb, int argc, char **argv)
 		{ "version", no_argument, NULL, VU_LONG_VERSION },
 		{ "json", no_argument, NULL, VU_LONG_FLAGS + VU_JSON },
 		{ "bytes", no_argument, NULL, VU_LONG_FLAGS + VU_BYTES },
+		{ "align", required_argument, NULL, VU_ALIGN },
 		{ "shrink", no_argument, NULL, VU_LONG_FLAGS + VU_SHRINK },
 		{ "rescue", no_argument, NULL, VU_LONG_FLAGS + VU_RESCUE },
 		{ NULL, 0, NULL, 0 },
@@ -190,6 +191,12 @@ int vu_run(const struct vu_verb *verb, int argc, char **argv)
 		if (c >= VU_LONG_FLAGS) {
 			args.flags |= c - VU_LONG_FLAGS;
 			continue;
+		}
+		/* A long option of another verb. */
+		if (!strchr(opts, c)) {
+			vu_wrong(&args, "has no option %s",
+				 c == VU_ALIGN ? "--align" : argv[optind - 1]);
+			return vu_end(&args, vu_usage(verb, stderr));
 		}
 		if (!args.opt[c])
 			args.order[strlen(args.order)] = c;

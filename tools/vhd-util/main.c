@@ -143,13 +143,15 @@ static const struct vu_verb vu_verbs[] = {
 	  "  -t SECTOR     with -b: last sector\n"
 	  "  -B            ignored\n"
 	  VU_HELP_PROGRESS, vu_fill },
-	{ "copy", "n:N:rRp", "nN", VU_JSON | VU_RESCUE,
-	  "-n FILE -N NEW [-r] [-R] [--rescue [--json]] [-p]",
+	{ "copy", "n:N:rRt:A:p", "nN", VU_JSON | VU_RESCUE,
+	  "-n FILE -N NEW [-r] [-t dynamic|fixed|raw] [--align BYTES] [--rescue [--json]] [-p]",
 	  "Copy the disk, parents included, to a new image.\n"
 	  VU_HELP_FILE
 	  "  -N NEW        the new image; it must not exist\n"
 	  "  -r            FILE is a raw image\n"
-	  "  -R            NEW is to be a raw image; - is the standard output\n"
+	  "  -t TYPE       NEW is to be dynamic (the default), fixed or raw\n"
+	  "  -R            the same as -t raw; - is the standard output\n"
+	  "  --align BYTES the size is rounded up to a multiple of that\n"
 	  "  --rescue      FILE is damaged: copy what can be read, list the rest;\n"
 	  "                exit status 3 if something is missing\n"
 	  "  --json        with --rescue: print JSON\n"

@@ -212,17 +212,31 @@ int vu_copy(const struct vu_args *args)
 		.to_raw = args->opt['R'],
 		.progress = { td_progress, &progress },
 	};
+	const char *type = args->opt['t'];
 	int ret;
 
 	if (!strcmp(spec.to, "-")) {
-		if (!spec.to_raw || spec.from_raw || args->flags)
+		if (!spec.to_raw || spec.from_raw || args->flags ||
+		    type || args->opt[VU_ALIGN])
 			return vu_wrong(args, "-N - goes with -R alone: a stream holds a raw disk");
 		return vu_copy_out(args);
 	}
+	if (args->flags & VU_RESCUE && (type || args->opt[VU_ALIGN]))
+		return vu_wrong(args, "--rescue excludes -t and --align");
 	if (args->flags & VU_RESCUE)
 		return vu_rescue(args);
 	if (args->flags & VU_JSON)
 		return vu_wrong(args, "--json goes with --rescue");
+	if (type && strcmp(type, "dynamic") && strcmp(type, "fixed") &&
+	    strcmp(type, "raw"))
+		return vu_wrong(args, "-t is %s, must be dynamic, fixed or raw",
+				type);
+	if (type && spec.to_raw && strcmp(type, "raw"))
+		return vu_wrong(args, "-t %s excludes -R", type);
+	spec.to_fixed = type && !strcmp(type, "fixed");
+	spec.to_raw |= type && !strcmp(type, "raw");
+	if (vu_size(args, VU_ALIGN, 1, VHD_SECTOR, 1 << 30, &spec.align))
+		return VU_USAGE;
 	td_progress_init(&progress, args->opt['p']);
 	ret = vhd_copy(&vu_ctx, &spec);
 	td_progress_end(&progress);

@@ -50,6 +50,9 @@ struct vu_args {
 #define VU_SHRINK	0x8	/* has --shrink */
 #define VU_RESCUE	0x10	/* has --rescue */
 
+/* The letter of --align. */
+#define VU_ALIGN	'A'
+
 /**
  * struct vu_verb - a verb
  * @name: what it is called
