@@ -542,6 +542,60 @@ static void stuck_nounmap(void)
 	}
 }
 
+#define FAIL_DIR	"/sys/kernel/debug/fail_page_alloc/"
+
+/* From now on no allocation of this thread gets several pages in a row. */
+static void stuck_fragmented(void)
+{
+	static const char * const set[][2] = {
+		{ FAIL_DIR "min-order", "1" }, { FAIL_DIR "task-filter", "Y" },
+		{ FAIL_DIR "ignore-gfp-wait", "N" },
+		{ FAIL_DIR "verbose", "0" }, { FAIL_DIR "times", "-1" },
+		{ FAIL_DIR "probability", "100" },
+		{ "/proc/self/make-it-fail", "1" },
+	};
+	size_t i;
+
+	if (access(FAIL_DIR, F_OK)) {
+		printf("# no fault injection in this kernel: memory is as it is\n");
+		return;
+	}
+	for (i = 0; i < ARRAY_SIZE(set); i++)
+		CHECK_EQ(tap_attr_write(0, set[i][0], set[i][1]), 0);
+}
+
+/* A request in as many pieces as there can be. */
+static void stuck_pieces(void)
+{
+	static struct blktap_direct_extent ext[2048];
+	struct blktap_direct_event e;
+	int file = attack_file(0);
+	struct attack_io *io;
+	struct tap t;
+	size_t i;
+	char c;
+	int ret;
+
+	if (!attack_direct_up(&t, file))
+		return;
+	io = attack_io(t.minor, 0, 1 << 20, 6);
+	if (!attack_event(&t, &e) || !CHECK_EQ(e.nr_sectors, 2048))
+		return;
+	for (i = 0; i < ARRAY_SIZE(ext); i++) {
+		ext[i].addr = (2047 - i) * 512;
+		ext[i].len = 512;
+	}
+	stuck_fragmented();
+	ret = tap_map_extents(&t, e.tag, ext, ARRAY_SIZE(ext), BLKTAP_MAP_END);
+	tap_attr_write(0, FAIL_DIR "probability", "0");
+	CHECK_EQ(ret, 0);
+	CHECK_EQ(attack_io_end(io), 0);
+	for (i = 0; i < ARRAY_SIZE(ext); i++)
+		if (!CHECK(pread(file, &c, 1, i * 512) == 1 && c == 6))
+			break;
+	attack_down(&t);
+}
+
 static void stuck_names(void)
 {
 	struct blktap2_params params = {
@@ -577,6 +631,8 @@ const struct attack_test attack_stuck_tests[] = {
 	{ "stuck: a late answer is for no other disk", stuck_stale },
 	{ "stuck: a removed disk leaves no mode", stuck_mode },
 	{ "stuck: zeros that must stay allocated", stuck_nounmap },
+	{ "stuck: a request in many pieces needs no pages in a row",
+		stuck_pieces },
 	{ "stuck: names are one line", stuck_names },
 	{ NULL, NULL }
 };

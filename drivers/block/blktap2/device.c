@@ -323,10 +323,16 @@ static int blktap_disk_begin(struct blktap *tap,
 /* Has what CREATE_DEVICE waits for happened, or become pointless? */
 static bool blktap_disk_may_begin(struct blktap *tap)
 {
-	bool may;
+	bool may = true;
 
 	spin_lock_irq(&tap->lock);
-	may = !blktap_life_mine(tap) || !(tap->transfers || tap->dying);
+	if (blktap_life_mine(tap)) {
+		if (tap->state == BLKTAP_NO_DISK)
+			may = !tap->dying;
+		else if (tap->state == BLKTAP_WAITING ||
+			 tap->state == BLKTAP_FAILED)
+			may = !tap->transfers;
+	}
 	spin_unlock_irq(&tap->lock);
 	return may;
 }

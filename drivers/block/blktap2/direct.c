@@ -96,7 +96,7 @@ int blktap_direct_setup(struct blktap *tap,
 	    memchr_inv(setup.reserved, 0, sizeof(setup.reserved)))
 		return -EINVAL;
 
-	/* Tell now if the answer cannot be told. */
+	/* Fail now if the answer cannot be told. */
 	if (copy_to_user(arg, &setup, sizeof(setup)))
 		return -EFAULT;
 

@@ -151,7 +151,9 @@ int blktap_life(struct blktap *tap, enum blktap_event event)
 			tap->server = BLKTAP_SERVER_OPEN;
 		break;
 	case BLKTAP_EV_ENTER:
-		if (tap->server != BLKTAP_SERVER_OPEN)
+		/* What a server began that has left is not for another. */
+		if (tap->server != BLKTAP_SERVER_OPEN ||
+		    tap->state == BLKTAP_CREATING)
 			ret = -EBUSY;
 		else
 			tap->server = BLKTAP_SERVER_READY;

@@ -123,6 +123,9 @@ static int blktap_server_create_info(struct blktap *tap,
 	if (copy_from_user(&info.phys_block_size, &arg->phys_block_size,
 			   size - head))
 		return -EFAULT;
+	/* Fail now if the answer cannot be told. */
+	if (put_user(info.flags, &arg->flags))
+		return -EFAULT;
 	ret = blktap_server_create(tap, &info);
 	if (ret)
 		return ret;
