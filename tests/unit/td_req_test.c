@@ -494,6 +494,28 @@ static void test_open_syncs(void **state)
 	unlink(path + 4);
 }
 
+/* What was written is on the disk when the image is closed, whatever else is done. */
+static void test_close_syncs(void **state)
+{
+	static const struct vhd_ctx ctx;
+	char path[80], buf[512] = "data";
+	const struct vhd_create spec = {
+		.path = path, .size = SECTORS * 512, .fixed = true,
+	};
+	struct td_vbd *v = td_vbd_find(MINOR);
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/close.vhd", dir);
+	assert_int_equal(vhd_create(&ctx, &spec), 0);
+	snprintf(path, sizeof(path), "vhd:%s/close.vhd", dir);
+	assert_int_equal(td_vbd_open(v, path, 0, 0, NULL), 0);
+	assert_int_equal(fake_io(BLKTAP_OP_WRITE, 0, 0, 1, buf), 0);
+	fake_clock.syncs = 0;
+	assert_int_equal(op_close(0, false), 0);
+	assert_int_equal(fake_clock.syncs, 1);
+	unlink(path + 4);
+}
+
 /*
  * The result of a transfer comes after the XFER that counted no transfer any
  * more, but had fetched its events before.
@@ -587,6 +609,12 @@ static void test_bad_events(void **state)
 	assert_true(fake_run(5000));
 	assert_int_equal(fake_result(tag), 0);
 	assert_true(td_vbd_find(MINOR)->bad_events >= 4);
+
+	/* A disk of larger sectors has no parts of them. */
+	td_vbd_find(MINOR)->info.sector_size = 4096;
+	assert_int_equal(fake_io(BLKTAP_OP_READ, 0, 4, 8, buf), -EIO);
+	assert_int_equal(fake_io(BLKTAP_OP_READ, 0, 8, 4, buf), -EIO);
+	td_vbd_find(MINOR)->info.sector_size = 512;
 }
 
 /* The kernel says that the disk was removed: nothing is asked of it any more. */
@@ -1036,6 +1064,7 @@ int main(void)
 		TEST(test_pause_sync_fails, setup_aio),
 		TEST(test_pause_late_result, setup_aio),
 		TEST(test_open_syncs, setup_loop),
+		TEST(test_close_syncs, setup_loop),
 		TEST(test_map_error, setup_aio),
 		TEST(test_bad_events, setup_aio),
 		TEST(test_gone, setup_aio),

@@ -423,6 +423,46 @@ static void test_trim(void **state)
 	free(data);
 }
 
+/* A TRIM of more blocks than one operation takes gets to its end. */
+static void test_long_trim(void **state)
+{
+	uint8_t data[8 * VHD_SECTOR];
+	uint64_t last;
+
+	(void)state;
+	memset(data, 0x5a, sizeof(data));
+	vt_image("a.vhd", 16 << 20, NULL);
+	assert_int_equal(vfake_open(vt_path("a.vhd"), 0), 0);
+	last = vfake.info.sectors - 8;
+	assert_true(vfake.info.sectors * VHD_SECTOR / VT_BLOCK > 512);
+	assert_int_equal(vfake_do(BLKTAP_OP_WRITE, last, 8, data, false), 0);
+	assert_int_equal(vfake_do(BLKTAP_OP_TRIM, 0, vfake.info.sectors, NULL,
+				  false), 0);
+	assert_int_equal(vfake_do(BLKTAP_OP_READ, last, 8, data, false), 0);
+	assert_true(!data[0] && !memcmp(data, data + 1, sizeof(data) - 1));
+	assert_int_equal(vfake_close(), 0);
+}
+
+/* A new block of a child hides nothing of what many blocks of its parent have. */
+static void test_smaller_parent_blocks(void **state)
+{
+	uint8_t data[8 * VHD_SECTOR];
+	uint8_t got[8 * VHD_SECTOR];
+
+	(void)state;
+	memset(data, 0x5a, sizeof(data));
+	vt_image("a.vhd", 2 << 20, NULL);
+	assert_int_equal(vfake_open(vt_path("a.vhd"), 0), 0);
+	assert_int_equal(vfake_do(BLKTAP_OP_WRITE, 2048, 8, data, false), 0);
+	assert_int_equal(vfake_close(), 0);
+	vt_create("b.vhd", 2 << 20, false, "a.vhd");
+	assert_int_equal(vfake_open(vt_path("b.vhd"), 0), 0);
+	assert_int_equal(vfake_do(BLKTAP_OP_WRITE, 0, 8, data, false), 0);
+	assert_int_equal(vfake_do(BLKTAP_OP_READ, 2048, 8, got, false), 0);
+	assert_memory_equal(got, data, sizeof(data));
+	assert_int_equal(vfake_close(), 0);
+}
+
 /* WRITE_ZEROES does not allocate where there is nothing but zeros. */
 static void test_zeroes(void **state)
 {
@@ -827,6 +867,8 @@ int main(void)
 		TEST_MEM(test_full_disk),
 		TEST_MEM(test_failed_sync),
 		TEST_MEM(test_trim),
+		TEST_MEM(test_long_trim),
+		TEST_MEM(test_smaller_parent_blocks),
 		TEST_MEM(test_zeroes),
 		TEST_MEM(test_few_syncs),
 		TEST(test_stream),
