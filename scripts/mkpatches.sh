@@ -89,7 +89,7 @@ grow()
 		return r
 	}
 	{ all = all $0 "\n" }
-	/^[a-z0-9]+-y / { list = 1 }
+	/^[a-z0-9]+-(y|\$\(CONFIG_[A-Z0-9_]+\)) / && !/^obj-/ { list = 1 }
 	!list { grown = grown $0 "\n"; next }
 	{
 		for (i = 1; i <= NF; i++)

@@ -27,6 +27,9 @@ static int evil_back_keys(const struct evil_defect *defect)
 		{ "max-staging-pages", 2 * NC2_MAX_STAGING_PAGES },
 		{ "feature-extensions", NC2_EXT_FEATURES | NC2_EXT_STAGING |
 					NC2_EXT_HASH | NC2_EXT_HASH_MAP | NC2_EXT_SLOTS },
+		{ "max-packet-bytes", NC2_MAX_PACKET_BYTES },
+		{ "max-slot-pages", NC2_SLOT_PAGES },
+		{ "min-netchannel2", NC2_VERSION },
 		{ "feature-netchannel2", NC2_VERSION },
 	};
 	const char *dir = evil.xbdev->nodename;
@@ -105,18 +108,31 @@ int evil_back_setup(void)
 	return 0;
 }
 
-void evil_back_unmap(void)
+void evil_back_keep(struct evil_mem kept[EVIL_BACK_MEMS])
 {
-	struct evil_mem *mem[] = { &evil.tx_mem, &evil.rx_mem, &evil.tx_staging,
-				   &evil.rx_staging, &evil.control, &evil.data,
-				   &evil.slot_mem, &evil.slot_refs };
+	struct evil_mem *mem[EVIL_BACK_MEMS] = {
+		&evil.tx_mem, &evil.rx_mem, &evil.tx_staging, &evil.rx_staging,
+		&evil.control, &evil.data, &evil.slot_mem, &evil.slot_refs,
+	};
 	unsigned int i;
 
 	if (evil.irq)
 		unbind_from_irqhandler(evil.irq, &evil);
 	evil.irq = 0;
-	for (i = 0; i < ARRAY_SIZE(mem); i++)
-		evil_mem_free(mem[i]);
+	for (i = 0; i < EVIL_BACK_MEMS; i++) {
+		kept[i] = *mem[i];
+		memset(mem[i], 0, sizeof(*mem[i]));
+	}
+}
+
+void evil_back_unmap(void)
+{
+	struct evil_mem mem[EVIL_BACK_MEMS];
+	unsigned int i;
+
+	evil_back_keep(mem);
+	for (i = 0; i < EVIL_BACK_MEMS; i++)
+		evil_mem_free(&mem[i]);
 }
 
 /* Neither connected nor about to be; a new one is about to begin. */

@@ -77,6 +77,8 @@ static int evil_front_keys(const struct evil_defect *defect)
 		unsigned int value;
 	} keys[] = {
 		{ "netchannel2", NC2_VERSION },
+		{ "packet-bytes", NC2_MAX_PACKET_BYTES },
+		{ "slot-pages", NC2_SLOT_PAGES },
 		{ "num-queues", 1 },
 		{ "ring-page-order", EVIL_RING_ORDER },
 		{ "staging-pages", EVIL_STAGING },

@@ -52,9 +52,10 @@ static int evil_keys(unsigned int ms)
 		u32 right;
 	} front[] = {
 		{ "netchannel2", 1 << 4 },
+		{ "packet-bytes", 1 << 0 },
+		{ "slot-pages", 1 << 0 },
 		{ "num-queues", 1 << 4 },
 		{ "ring-page-order", 1 << 2 | 1 << 4 },
-		/* There are slots, so 0 is wrong. */
 		{ "staging-pages", 0 },
 		{ "extensions", ~0U },
 		{ "queue-0/control-ref", 0 },
@@ -67,7 +68,12 @@ static int evil_keys(unsigned int ms)
 		{ "max-ring-page-order", ~0U },
 		{ "max-staging-pages", ~0U },
 		{ "feature-extensions", ~0U },
-		{ "feature-netchannel2", 1 << 4 },
+		{ "max-packet-bytes", ~0U },
+		{ "max-slot-pages", ~0U },
+		{ "min-netchannel2", ~0U },
+		/* Any version from ours on. */
+		{ "feature-netchannel2",
+		  1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 17 },
 	};
 	unsigned int i, j, n = evil.back ? ARRAY_SIZE(back) : ARRAY_SIZE(front);
 	char name[64];

@@ -178,8 +178,89 @@ static int evil_keep(unsigned int ms)
 	return 0;
 }
 
+/*
+ * A7. Connections, each of which keeps all that it has mapped. There must be none
+ * after the first before that is given back: the frontend has memory for one.
+ */
+static int evil_hold(unsigned int ms)
+{
+	static struct evil_mem kept[5][EVIL_BACK_MEMS];
+	unsigned int n, i;
+	int ret = 0;
+
+	for (n = 0; n < ARRAY_SIZE(kept) && !ret && !evil_stop(); n++) {
+		evil.connected = false;
+		evil_back_keep(kept[n]);
+		ret = evil_back_connect(&evil_none);
+	}
+	evil.bad += !ret;
+	evil_say("%s the memory of %u connections can be kept (%d)\n", ret ? "ok" : "BAD", n, ret);
+	while (n--) {
+		for (i = 0; i < EVIL_BACK_MEMS; i++)
+			evil_mem_free(&kept[n][i]);
+	}
+	evil_disconnect();
+	if (!evil_connect())
+		evil_verdict("after keeping all", EVIL_GOES_ON);
+	return 0;
+}
+
+/* Settings that change all the time, of which each is legal. */
+static int evil_flap(unsigned int ms)
+{
+	struct nc2_msg_set_features f = {
+		.hdr = { .type = NC2_MSG_SET_FEATURES, .size = sizeof(f) },
+	};
+	struct nc2_msg_set_offload o = {
+		.hdr = { .type = NC2_MSG_SET_OFFLOAD, .size = sizeof(o) },
+	};
+	unsigned long end = jiffies + msecs_to_jiffies(ms);
+	unsigned int n = 0;
+
+	for (; time_before(jiffies, end) && !evil_stop(); n++) {
+		f.features = NC2_FEATURE_STAGING;
+		if (n % 2)
+			f.features |= NC2_FEATURE_LINK | NC2_FEATURE_TCPV6_SEG |
+				      NC2_FEATURE_UDP_SEG;
+		o.csum = n % 2;
+		o.tcpv4_segmentation_offload = n % 2;
+		if (!evil_put(&o, sizeof(o), NULL, 0) || !evil_put(&f, sizeof(f), NULL, 0))
+			break;
+		evil_publish();
+	}
+	evil_say("%u settings\n", 2 * n);
+	evil_verdict("after settings", EVIL_GOES_ON);
+	return 0;
+}
+
+/* What does the backend grant to a guest? Nothing, in whatever way it connects. */
+static int evil_granted(unsigned int ms)
+{
+	static const struct evil_defect ways[] = {
+		{ .ref = -1 },
+		{ .ref = -1, .key = { "staging-pages", "0" } },
+		{ .ref = -1, .key = { "slots", "0" } },
+		{ .ref = -1, .key = { "extensions", "0" } },
+	};
+	unsigned int i;
+	int n;
+
+	for (i = 0; i < ARRAY_SIZE(ways) && !evil_stop(); i++) {
+		evil_connect_as(&ways[i]);
+		n = evil_mem_granted(4096);
+		evil.bad += !!n;
+		evil_say("%s %s = %s: %d pages of the backend are granted\n", n ? "BAD" : "ok",
+			 ways[i].key.key ?: "honest", ways[i].key.value ?: "", n);
+	}
+	evil_disconnect();
+	return evil_connect();
+}
+
 const struct evil_case evil_life_cases[] = {
 	{ "a7-keep", "Closed, but all stays mapped", evil_keep, false, true },
+	{ "a7-hold", "connections that all keep what they have mapped", evil_hold, false, true },
+	{ "a7-granted", "map all that the backend has granted", evil_granted, true, false },
+	{ "a10-flap", "settings that change all the time", evil_flap, true, true },
 	{ "a10-watches", "xenstore writes without end", evil_watches, true, true },
 	{ "a11-closing", "Connected and Closing in turns, with events", evil_toggle_closing,
 	  true, true },

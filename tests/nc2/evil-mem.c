@@ -111,3 +111,31 @@ void evil_mem_free(struct evil_mem *mem)
 	kfree(mem->handles);
 	memset(mem, 0, sizeof(*mem));
 }
+
+/* How many pages has the other end granted to us, of its first references? */
+int evil_mem_granted(unsigned int refs)
+{
+	struct gnttab_unmap_grant_ref unmap;
+	struct gnttab_map_grant_ref map;
+	struct page *page;
+	unsigned int ref;
+	int n = 0;
+
+	if (gnttab_alloc_pages(1, &page))
+		return -ENOMEM;
+	/* The first ones are Xen's own. */
+	for (ref = 8; ref < refs; ref++) {
+		unsigned long addr = (unsigned long)page_address(page);
+
+		gnttab_set_map_op(&map, addr, GNTMAP_host_map | GNTMAP_readonly, ref,
+				  evil.xbdev->otherend_id);
+		map.status = GNTST_general_error;
+		if (gnttab_map_refs(&map, NULL, &page, 1) || map.status)
+			continue;
+		n++;
+		gnttab_set_unmap_op(&unmap, addr, GNTMAP_host_map, map.handle);
+		gnttab_unmap_refs(&unmap, NULL, &page, 1);
+	}
+	gnttab_free_pages(1, &page);
+	return n;
+}

@@ -213,6 +213,7 @@ int evil_mem_alloc(struct evil_mem *mem, unsigned int pages, bool readonly);
 int evil_mem_map(struct evil_mem *mem, const grant_ref_t *refs,
 		 unsigned int pages, bool readonly);
 void evil_mem_free(struct evil_mem *mem);
+int evil_mem_granted(unsigned int refs);
 
 /* evil-ring.c */
 void evil_attach(void);
@@ -246,6 +247,9 @@ void evil_front_disconnect(void);
 int evil_back_connect(const struct evil_defect *defect);
 void evil_back_disconnect(void);
 void evil_back_unmap(void);
+/* Leave all that is mapped as it is, and put it there. */
+#define EVIL_BACK_MEMS 8
+void evil_back_keep(struct evil_mem kept[EVIL_BACK_MEMS]);
 int evil_front_setup(const struct evil_defect *defect);
 int evil_back_setup(void);
 

@@ -7,20 +7,33 @@
  * ends the attempt with a message and an error node; the frontend may try
  * again, any number of times. A connection is made when the hotplug script has
  * put the network device where it belongs, so that a guest's first packets are
- * not lost.
+ * not lost. What is wrong with the backend's domain, such as no memory or no room
+ * in its table of mappings, is not the frontend's fault: then less is mapped, see
+ * copy.c, or it is tried again later.
+ *
+ * Xenstore lets a driver domain have 128 watches. So one watch tells of the keys
+ * of all vifs, beside the one that xenbus needs for each.
  */
 #include <linux/etherdevice.h>
 #include <linux/kobject.h>
+#include <linux/list.h>
 #include <linux/log2.h>
 #include <linux/module.h>
 #include <linux/netdevice.h>
 #include <linux/slab.h>
-#include <linux/uaccess.h>
+#include <linux/string.h>
 
 #include <xen/events.h>
 #include <xen/xenbus.h>
 
 #include "nc2.h"
+
+/* How long until a connection that found no room is tried again. */
+#define NC2_RETRY_PERIOD	(5 * HZ)
+
+/* Backends of which nc2_back_key_watch tells. Taken before nd->mutex. */
+static DEFINE_MUTEX(nc2_back_lock);	/* nc2_backs */
+static LIST_HEAD(nc2_backs);
 
 /**
  * nc2_back_fail - end a connection whose frontend has broken the protocol
@@ -32,7 +45,8 @@
 void nc2_back_fail(struct nc2_dev *nd, const char *why)
 {
 	mutex_lock(&nd->mutex);
-	if (nd->connected) {
+	/* If there is a new connection since, it has done nothing yet. */
+	if (nd->life == NC2_LIFE_RUNNING && READ_ONCE(nd->broken)) {
 		nc2_disconnect(nd);
 		nc2_fatal(nd->xbdev, -EPROTO, "the other end has broken the protocol: %s", why);
 	}
@@ -40,11 +54,19 @@ void nc2_back_fail(struct nc2_dev *nd, const char *why)
 	mutex_unlock(&nd->mutex);
 }
 
-/* Map the memory of a queue; @staging: pages, or 0 if it is not to be mapped. */
-static int nc2_back_map(struct nc2_queue *q, const struct nc2_config *config,
-			grant_ref_t control, unsigned int staging)
+/* Have an area: map it, or know its references only. */
+static int nc2_back_area(struct nc2_mem *mem, domid_t domid, const grant_ref_t *refs,
+			 unsigned int pages, bool readonly, bool map)
 {
-	unsigned int ring = 1U << config->ring_order;
+	return map ? nc2_mem_map(mem, domid, refs, pages, readonly) :
+		     nc2_mem_refer(mem, refs, pages);
+}
+
+/* Have the memory of a queue; @map: its staging areas are mapped. */
+static int nc2_back_map(struct nc2_queue *q, const struct nc2_config *config,
+			grant_ref_t control, bool map)
+{
+	unsigned int ring = 1U << config->ring_order, staging = config->staging_pages;
 	domid_t domid = q->nd->xbdev->otherend_id;
 	grant_ref_t *refs;
 	int ret;
@@ -59,17 +81,17 @@ static int nc2_back_map(struct nc2_queue *q, const struct nc2_config *config,
 	ret = nc2_mem_map(&q->rx_mem, domid, refs, ring, true);
 	if (!ret)
 		ret = nc2_mem_map(&q->tx_mem, domid, refs + ring, ring, false);
-	if (!ret && staging)
-		ret = nc2_mem_map(&q->rx_staging, domid, refs + 2 * ring, staging, true);
-	if (!ret && staging)
-		ret = nc2_mem_map(&q->tx_staging, domid, refs + 2 * ring + staging, staging,
-				  false);
+	if (!ret)
+		ret = nc2_back_area(&q->rx_staging, domid, refs + 2 * ring, staging, true, map);
+	if (!ret)
+		ret = nc2_back_area(&q->tx_staging, domid, refs + 2 * ring + staging, staging,
+				    false, map);
 	kfree(refs);
 	return ret;
 }
 
-/* Map the slots of a queue, whose references are in the page with this one. */
-static int nc2_back_map_slots(struct nc2_queue *q, grant_ref_t ref, unsigned int slots)
+/* Know the slots of a queue, whose references are in the page with this one. */
+static int nc2_back_know_slots(struct nc2_queue *q, grant_ref_t ref, unsigned int slots)
 {
 	domid_t domid = q->nd->xbdev->otherend_id;
 	unsigned int pages = slots * NC2_SLOT_PAGES;
@@ -83,14 +105,14 @@ static int nc2_back_map_slots(struct nc2_queue *q, grant_ref_t ref, unsigned int
 	nc2_mem_free(&q->slot_refs);
 	if (!refs)
 		return -ENOMEM;
-	ret = nc2_mem_map(&q->slot_mem, domid, refs, pages, false);
+	ret = nc2_mem_reserve(&q->slot_mem, refs, pages);
 	kfree(refs);
 	return ret;
 }
 
-/* Read the keys of a queue, and map it. */
+/* Read the keys of a queue, and map it; without @map just its rings. */
 static int nc2_back_map_queue(struct nc2_queue *q, const struct nc2_config *config,
-			      unsigned int staging)
+			      bool map)
 {
 	struct xenbus_device *xbdev = q->nd->xbdev;
 	unsigned int control, slots_ref = 0;
@@ -102,13 +124,15 @@ static int nc2_back_map_queue(struct nc2_queue *q, const struct nc2_config *conf
 	ret = nc2_read_uint(path, "control-ref", 1, UINT_MAX - 1, &control);
 	if (!ret)
 		ret = nc2_read_uint(path, "event-channel", 1, UINT_MAX, &q->evtchn);
-	if (!ret && staging && config->slots)
+	if (!ret && config->slots)
 		ret = nc2_read_uint(path, "slots-ref", 1, UINT_MAX - 1, &slots_ref);
 	if (!ret)
-		ret = nc2_back_map(q, config, control, staging);
-	if (!ret && slots_ref)
-		ret = nc2_back_map_slots(q, slots_ref, config->slots);
-	return ret ? ret : nc2_queue_attach(q);
+		ret = nc2_back_map(q, config, control, map);
+	if (!ret && slots_ref && map)
+		ret = nc2_back_know_slots(q, slots_ref, config->slots);
+	if (!ret)
+		ret = nc2_queue_attach(q);
+	return ret ? ret : nc2_slots_begin(q);
 }
 
 static int nc2_back_bind(struct nc2_queue *q)
@@ -124,21 +148,38 @@ static int nc2_back_bind(struct nc2_queue *q)
 	return 0;
 }
 
+/* There is no room for it here, whatever the frontend asks for. */
+static bool nc2_back_no_room(int err)
+{
+	return err == -ENOMEM || err == -ENOSPC;
+}
+
 static int nc2_back_map_all(struct nc2_dev *nd, const struct nc2_config *config)
 {
-	unsigned int i, staging = config->staging_pages;
+	bool map = nc2_may_map();
+	unsigned int i;
 	int ret;
 
-	do {
+	for (;;) {
 		ret = 0;
 		for (i = 0; !ret && i < config->queues; i++)
-			ret = nc2_back_map_queue(&nd->queue[i], config, staging);
-		if (ret != -ENOMEM || !staging)
+			ret = nc2_back_map_queue(&nd->queue[i], config, map);
+		if (!nc2_back_no_room(ret) || !map)
 			return ret;
-		/* Memory is short: then by grant copies, on all queues. */
-		nc2_free(nd);
-		staging = 0;
-	} while (1);
+		/* Then by grant copies, on all queues. */
+		for (i = 0; i < config->queues; i++)
+			nc2_queue_free(&nd->queue[i]);
+		map = false;
+	}
+}
+
+/* A size that both ends may choose in a later version, and that is as we have it. */
+static bool nc2_back_wrong_size(const char *front, const char *key, unsigned int size)
+{
+	unsigned int n;
+	int ret = nc2_read_uint(front, key, size, size, &n);
+
+	return ret && ret != -ENOENT;
 }
 
 /* Read what the frontend wants; the name of what is wrong, or NULL. */
@@ -149,6 +190,10 @@ static const char *nc2_back_read(struct nc2_dev *nd, struct nc2_config *config)
 
 	if (nc2_read_uint(front, "netchannel2", NC2_VERSION, NC2_VERSION, &n))
 		return "netchannel2";
+	if (nc2_back_wrong_size(front, "packet-bytes", NC2_MAX_PACKET_BYTES))
+		return "packet-bytes";
+	if (nc2_back_wrong_size(front, "slot-pages", NC2_SLOT_PAGES))
+		return "slot-pages";
 	if (nc2_read_uint(front, "num-queues", 1, nc2_max_queues(), &config->queues))
 		return "num-queues";
 	if (nc2_read_uint(front, "ring-page-order", 0, NC2_MAX_RING_ORDER, &config->ring_order))
@@ -156,14 +201,14 @@ static const char *nc2_back_read(struct nc2_dev *nd, struct nc2_config *config)
 	if (nc2_read_uint(front, "extensions", 0, UINT_MAX, &n))
 		return "extensions";
 	config->extensions = n & NC2_EXTENSIONS;
-	if (nc2_read_uint(front, "staging-pages", 0, NC2_MAX_STAGING_PAGES, &n))
-		return "staging-pages";
-	if (n && (n < NC2_MIN_STAGING_PAGES || !is_power_of_2(n) ||
-		  !(config->extensions & NC2_EXT_STAGING)))
+	if (!(n & NC2_EXT_FEATURES) || !(n & NC2_EXT_STAGING))
+		return "extensions";
+	if (nc2_read_uint(front, "staging-pages", NC2_MIN_STAGING_PAGES, NC2_MAX_STAGING_PAGES,
+			  &n) || !is_power_of_2(n))
 		return "staging-pages";
 	config->staging_pages = n;
 	if ((config->extensions & NC2_EXT_SLOTS) &&
-	    nc2_read_uint(front, "slots", 0, n ? NC2_MAX_SLOTS : 0, &config->slots))
+	    nc2_read_uint(front, "slots", 0, NC2_MAX_SLOTS, &config->slots))
 		return "slots";
 	if (config->queues * (2 * n + NC2_SLOT_PAGES * config->slots) > nc2_max_staging())
 		return "staging-pages or slots";
@@ -178,17 +223,23 @@ static void nc2_back_connect(struct nc2_dev *nd)
 	unsigned int i;
 	int ret;
 
+	nc2_disconnect(nd);
+	ret = nc2_life_set(nd, NC2_LIFE_SET_UP);
+	if (ret)
+		return;
 	wrong = nc2_back_read(nd, &config);
 	if (wrong) {
 		nc2_fatal(xbdev, -EINVAL, "%s/%s is not possible", xbdev->otherend, wrong);
-		return;
-	}
-	ret = nc2_set_config(nd, &config);
-	if (ret) {
-		nc2_fatal(xbdev, ret, "setting the number of queues to %u", config.queues);
-		return;
+		goto undo;
 	}
 	ret = nc2_back_map_all(nd, &config);
+	if (nc2_back_no_room(ret)) {
+		dev_warn_ratelimited(&xbdev->dev,
+				     "no room to map %u queues (error %d): trying again in %u s\n",
+				     config.queues, ret, NC2_RETRY_PERIOD / HZ);
+		schedule_delayed_work(&nd->connect_work, NC2_RETRY_PERIOD);
+		goto undo;
+	}
 	if (ret) {
 		nc2_fatal(xbdev, ret, "mapping the memory of %u queues", config.queues);
 		goto undo;
@@ -200,8 +251,10 @@ static void nc2_back_connect(struct nc2_dev *nd)
 			goto undo;
 		}
 	}
-	nc2_start(nd);
+	nd->config = config;
+	nd->go = true;
 	xenbus_switch_state(xbdev, XenbusStateConnected);
+	nc2_netdev_poke(nd);
 	return;
 undo:
 	nc2_disconnect(nd);
@@ -223,18 +276,25 @@ static bool nc2_back_hotplugged(struct nc2_dev *nd)
 /* The frontend is ready. One that is not ours would be Connected. */
 static void nc2_back_try(struct nc2_dev *nd)
 {
-	if (nd->xbdev->state == XenbusStateInitWait && nc2_back_hotplugged(nd) &&
+	if (nd->life == NC2_LIFE_NONE && nd->xbdev->state == XenbusStateInitWait &&
+	    nc2_back_hotplugged(nd) &&
 	    xenbus_read_driver_state(nd->xbdev->otherend) == XenbusStateInitialised)
 		nc2_back_connect(nd);
 }
 
-static void nc2_back_hotplug_changed(struct xenbus_watch *watch, const char *path,
-				     const char *token)
+/**
+ * nc2_back_connect_work - try again what there was no room for
+ * @work: nd->connect_work of a backend
+ *
+ * Context: process.
+ */
+void nc2_back_connect_work(struct work_struct *work)
 {
-	struct nc2_dev *nd = container_of(watch, struct nc2_dev, hotplug_watch);
+	struct nc2_dev *nd = container_of(work, struct nc2_dev, connect_work.work);
 
 	mutex_lock(&nd->mutex);
-	nc2_back_try(nd);
+	if (!nd->gone)
+		nc2_back_try(nd);
 	mutex_unlock(&nd->mutex);
 }
 
@@ -262,11 +322,43 @@ static void nc2_back_read_rate(struct nc2_dev *nd)
 	kfree(text);
 }
 
-static void nc2_back_rate_changed(struct xenbus_watch *watch, const char *path,
-				  const char *token)
+/* A key of a vif has changed, in its own folder, to which no guest can write. */
+static void nc2_back_key_changed(struct xenbus_watch *watch, const char *path,
+				 const char *token)
 {
-	nc2_back_read_rate(container_of(watch, struct nc2_dev, rate_watch));
+	const char *key = kbasename(path);
+	size_t len = key - path - 1;
+	struct nc2_dev *nd;
+
+	mutex_lock(&nc2_back_lock);
+	list_for_each_entry(nd, &nc2_backs, list) {
+		const char *dir = nd->xbdev->nodename;
+
+		if (strlen(dir) != len || strncmp(dir, path, len))
+			continue;
+		if (!strcmp(key, "rate"))
+			nc2_back_read_rate(nd);
+		mutex_lock(&nd->mutex);
+		nc2_back_try(nd);
+		mutex_unlock(&nd->mutex);
+	}
+	mutex_unlock(&nc2_back_lock);
 }
+
+/* Nothing else is of interest, so it is not queued either. */
+static bool nc2_back_key_matters(struct xenbus_watch *watch, const char *path,
+				 const char *token)
+{
+	const char *key = kbasename(path);
+
+	return key != path && (!strcmp(key, "rate") || !strcmp(key, "hotplug-status"));
+}
+
+static struct xenbus_watch nc2_back_key_watch = {
+	.node = "backend/vif",
+	.will_handle = nc2_back_key_matters,
+	.callback = nc2_back_key_changed,
+};
 
 /* A frontend that has gone straight to Connected is another one. */
 static void nc2_back_refuse(struct nc2_dev *nd)
@@ -318,15 +410,6 @@ static void nc2_back_changed(struct xenbus_device *xbdev, enum xenbus_state stat
 		device_unregister(&xbdev->dev);
 }
 
-static void nc2_back_unwatch(struct xenbus_watch *watch)
-{
-	if (!watch->node)
-		return;
-	unregister_xenbus_watch(watch);
-	kfree(watch->node);
-	watch->node = NULL;
-}
-
 /* Keys that the frontend reads. */
 static int nc2_back_write(struct nc2_dev *nd)
 {
@@ -338,6 +421,9 @@ static int nc2_back_write(struct nc2_dev *nd)
 		{ "max-ring-page-order", NC2_MAX_RING_ORDER },
 		{ "max-staging-pages", nc2_max_staging() },
 		{ "feature-extensions", NC2_EXTENSIONS },
+		{ "max-packet-bytes", NC2_MAX_PACKET_BYTES },
+		{ "max-slot-pages", NC2_SLOT_PAGES },
+		{ "min-netchannel2", NC2_VERSION },
 		{ "feature-netchannel2", NC2_VERSION },
 		/*
 		 * Without it xen-netfront stops in the middle, and keeps the
@@ -400,28 +486,21 @@ static int nc2_back_probe(struct xenbus_device *xbdev, const struct xenbus_devic
 		nc2_fatal(xbdev, ret, "registering network device %s", name);
 		goto free;
 	}
-	nc2_back_read_rate(nd);
-	ret = xenbus_watch_pathfmt(xbdev, &nd->rate_watch, NULL, nc2_back_rate_changed,
-				   "%s/rate", xbdev->nodename);
-	if (ret)
-		goto free;
-	ret = xenbus_watch_pathfmt(xbdev, &nd->hotplug_watch, NULL, nc2_back_hotplug_changed,
-				   "%s/hotplug-status", xbdev->nodename);
-	if (ret)
-		goto unwatch;
 	ret = nc2_back_write(nd);
 	if (ret) {
 		nc2_fatal(xbdev, ret, "writing to %s", xbdev->nodename);
-		goto unwatch;
+		goto free;
 	}
+	mutex_lock(&nc2_back_lock);
+	list_add(&nd->list, &nc2_backs);
+	nc2_back_read_rate(nd);
+	mutex_unlock(&nc2_back_lock);
 	schedule_delayed_work(&nd->stall_work, 0);
+	nc2_netdev_poke(nd);
 	if (nc2_back_hotplugged(nd))
 		nc2_back_rejoin(nd);
 	xenbus_switch_state(xbdev, XenbusStateInitWait);
 	return 0;
-unwatch:
-	nc2_back_unwatch(&nd->hotplug_watch);
-	nc2_back_unwatch(&nd->rate_watch);
 free:
 	nc2_netdev_free(nd);
 	return ret;
@@ -431,22 +510,59 @@ static void nc2_back_remove(struct xenbus_device *xbdev)
 {
 	struct nc2_dev *nd = dev_get_drvdata(&xbdev->dev);
 
-	nc2_back_unwatch(&nd->hotplug_watch);
-	nc2_back_unwatch(&nd->rate_watch);
+	mutex_lock(&nc2_back_lock);
+	list_del(&nd->list);
+	mutex_unlock(&nc2_back_lock);
 	mutex_lock(&nd->mutex);
+	nd->gone = true;
 	nc2_disconnect(nd);
 	mutex_unlock(&nd->mutex);
 	nc2_netdev_free(nd);
 }
 
-struct nc2_claim nc2_back_claim = {
-	.drv = &nc2_back_driver,
-};
-
-struct xenbus_driver nc2_back_driver = {
+static struct xenbus_driver nc2_back_driver = {
 	.name = "netchannel2",
 	.ids = nc2_ids,
 	.probe = nc2_back_probe,
 	.remove = nc2_back_remove,
 	.otherend_changed = nc2_back_changed,
 };
+
+static struct nc2_claim nc2_back_claim = {
+	.drv = &nc2_back_driver,
+};
+
+/**
+ * nc2_back_init - take vifs as backend
+ *
+ * Context: process.
+ *
+ * Return: 0 or a negative errno.
+ */
+int nc2_back_init(void)
+{
+	int ret;
+
+	ret = xenbus_register_backend(&nc2_back_driver);
+	if (ret)
+		return ret;
+	ret = register_xenbus_watch(&nc2_back_key_watch);
+	if (ret) {
+		xenbus_unregister_driver(&nc2_back_driver);
+		return ret;
+	}
+	nc2_claim_start(&nc2_back_claim);
+	return 0;
+}
+
+/**
+ * nc2_back_exit - undo nc2_back_init()
+ *
+ * Context: process.
+ */
+void nc2_back_exit(void)
+{
+	nc2_claim_stop(&nc2_back_claim);
+	unregister_xenbus_watch(&nc2_back_key_watch);
+	xenbus_unregister_driver(&nc2_back_driver);
+}

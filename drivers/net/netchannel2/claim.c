@@ -52,7 +52,8 @@ static bool nc2_is_ours(struct xenbus_device *xbdev)
 			return false;
 		dir = backend;
 	}
-	ours = xenbus_read_unsigned(dir, "feature-netchannel2", 0) == NC2_VERSION;
+	/* Of any version: a vif that is offered so is nobody else's. */
+	ours = xenbus_read_unsigned(dir, "feature-netchannel2", 0);
 	script = xenbus_read(XBT_NIL, dir, "script", NULL);
 	if (!IS_ERR(script)) {
 		ours |= nc2_script_is_ours(script);

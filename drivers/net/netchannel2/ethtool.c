@@ -3,8 +3,8 @@
  * netchannel2: what ethtool can see and change.
  *
  * The number of queues and the size of rings are the frontend's to choose, as all
- * memory is the frontend's. A change is noted in nd->want and put into effect by
- * another connection, which comes about after the call has returned. How flows
+ * memory is the frontend's. A change is put into effect by another connection, see
+ * nc2_front_change(), which is there when the call returns. How flows
  * are spread over the queues on which packets are received, and how long a queue
  * waits before it looks at its ring again, can be set at both ends, and take
  * effect at once.
@@ -62,13 +62,6 @@ static int nc2_get_link_ksettings(struct net_device *dev,
 	return 0;
 }
 
-/* nd->want is put into effect by another connection. */
-static void nc2_want_reconnect(struct nc2_dev *nd)
-{
-	WRITE_ONCE(nd->reconnect, true);
-	schedule_work(&nd->state_work);
-}
-
 static void nc2_get_ringparam(struct net_device *dev, struct ethtool_ringparam *ring,
 			      struct kernel_ethtool_ringparam *kernel_ring,
 			      struct netlink_ext_ack *extack)
@@ -87,7 +80,9 @@ static int nc2_set_ringparam(struct net_device *dev, struct ethtool_ringparam *r
 			     struct netlink_ext_ack *extack)
 {
 	struct nc2_dev *nd = netdev_priv(dev);
+	struct nc2_config want = nd->want;
 	u32 entries = ring->rx_pending;
+	int ret;
 
 	if (nd->backend) {
 		NL_SET_ERR_MSG(extack, "rings are the frontend's to choose");
@@ -101,9 +96,11 @@ static int nc2_set_ringparam(struct net_device *dev, struct ethtool_ringparam *r
 		NL_SET_ERR_MSG(extack, "must be a power of two, at least 128");
 		return -EINVAL;
 	}
-	nd->want.ring_order = ilog2(entries / nc2_ring_entries(0));
-	nc2_want_reconnect(nd);
-	return 0;
+	want.ring_order = ilog2(entries / nc2_ring_entries(0));
+	ret = nc2_front_change(nd, &want);
+	if (ret)
+		NL_SET_ERR_MSG(extack, "no connection with such rings: it is as before");
+	return ret;
 }
 
 static void nc2_get_channels(struct net_device *dev, struct ethtool_channels *ch)
@@ -117,12 +114,12 @@ static void nc2_get_channels(struct net_device *dev, struct ethtool_channels *ch
 static int nc2_set_channels(struct net_device *dev, struct ethtool_channels *ch)
 {
 	struct nc2_dev *nd = netdev_priv(dev);
+	struct nc2_config want = nd->want;
 
 	if (nd->backend)
 		return -EOPNOTSUPP;
-	nd->want.queues = ch->combined_count;
-	nc2_want_reconnect(nd);
-	return 0;
+	want.queues = ch->combined_count;
+	return nc2_front_change(nd, &want);
 }
 
 static int nc2_get_coalesce(struct net_device *dev, struct ethtool_coalesce *coal,

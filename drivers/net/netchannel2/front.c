@@ -4,11 +4,17 @@
  *
  * Design: all memory is the frontend's. It is given up when the backend is
  * Closed, and so has let go of it; or when it is known to be a new backend
- * (InitWait, resume) or gone. If a backend lies about that, the page stays
- * allocated as long as it has it mapped, see mem.c.
+ * (InitWait, resume) or gone. If a backend lies about that and still has pages
+ * mapped, these stay allocated, and there is no new connection before the
+ * backend has let go of the last one: a backend that begins anew again and again
+ * cannot take more of the guest's memory than one connection needs.
  *
- * There is one way to connect, nc2_front_connect(), whether at first, after a
- * restore, after the backend was away, or since other queues are wanted.
+ * There is one way to connect, nc2_front_begin(), whether at first, after a
+ * restore, after the backend was away, or since other queues are wanted. The
+ * steps are those of nc2_life_set().
+ *
+ * A user who wants other queues or rings holds rtnl, and waits for the answer
+ * (nc2_front_change()). So nothing here takes rtnl until that is there.
  */
 #include <linux/delay.h>
 #include <linux/etherdevice.h>
@@ -21,14 +27,22 @@
 
 #include <xen/events.h>
 #include <xen/page.h>
+#include <xen/platform_pci.h>
 #include <xen/xenbus.h>
 
 #include "nc2.h"
 
-/* Default log2 of the pages of a ring. */
-#define NC2_RING_ORDER		5
 /* How long to wait for a backend to let go, in steps of 20 ms. */
 #define NC2_CLOSE_STEPS		250
+/* How often to look whether a backend has let go of the memory of before. */
+#define NC2_HELD_PERIOD		(HZ / 4)
+/* How long a user waits for other queues or rings. */
+#define NC2_CHANGE_TIME		(10 * HZ)
+/* Ring pages of all queues of a vif, both directions, by default. */
+#define NC2_RING_PAGES		128
+
+/* nd->want.ring_order: none is wanted. */
+#define NC2_RING_ORDER_DEFAULT	UINT_MAX
 
 static void nc2_put_refs(const struct nc2_mem *mem, u32 **at)
 {
@@ -96,6 +110,17 @@ static int nc2_front_bind(struct nc2_queue *q)
 	return 0;
 }
 
+/* Give it back again, unless the backend has guessed a reference and mapped it. */
+static unsigned int nc2_front_free_some(struct nc2_dev *nd, unsigned int queues)
+{
+	unsigned int i, held = 0;
+
+	for (i = 0; i < queues; i++)
+		held += nc2_queue_free(&nd->queue[i]);
+	return held;
+}
+
+/* With less if memory is short: fewer slots, smaller areas, fewer queues. */
 static int nc2_front_alloc_all(struct nc2_dev *nd, struct nc2_config *config)
 {
 	unsigned int i;
@@ -105,17 +130,18 @@ static int nc2_front_alloc_all(struct nc2_dev *nd, struct nc2_config *config)
 		ret = 0;
 		for (i = 0; !ret && i < config->queues; i++)
 			ret = nc2_front_alloc(&nd->queue[i], config);
-		if (!ret || !config->staging_pages)
-			return ret;
-		/* With less, if it must be by grant copies. */
-		nc2_free(nd);
-		if (config->slots) {
+		if (!ret)
+			return 0;
+		if (nc2_front_free_some(nd, config->queues))
+			return -EBUSY;
+		if (config->slots)
 			config->slots /= 2;
-			continue;
-		}
-		config->staging_pages /= 2;
-		if (config->staging_pages < NC2_MIN_STAGING_PAGES)
-			config->staging_pages = 0;
+		else if (config->staging_pages > NC2_MIN_STAGING_PAGES)
+			config->staging_pages /= 2;
+		else if (config->queues > 1)
+			config->queues /= 2;
+		else
+			return ret;
 	}
 }
 
@@ -141,6 +167,8 @@ static int nc2_front_write(struct nc2_dev *nd, const struct nc2_config *config)
 		unsigned int value;
 	} keys[] = {
 		{ "netchannel2", NC2_VERSION },
+		{ "packet-bytes", NC2_MAX_PACKET_BYTES },
+		{ "slot-pages", NC2_SLOT_PAGES },
 		{ "num-queues", config->queues },
 		{ "ring-page-order", config->ring_order },
 		{ "staging-pages", config->staging_pages },
@@ -169,33 +197,49 @@ static int nc2_front_write(struct nc2_dev *nd, const struct nc2_config *config)
 	return ret;
 }
 
-/* Staging areas and slots, @pages of them in all. */
-static void nc2_front_choose_staging(struct nc2_dev *nd, struct nc2_config *config,
-				     unsigned int pages)
+/* Staging areas and slots, @pages of them in all: 0 or -ENOSPC. */
+static int nc2_front_choose_staging(struct nc2_dev *nd, struct nc2_config *config,
+				    unsigned int pages)
 {
 	bool slots = (config->extensions & NC2_EXT_SLOTS) &&
 		     xenbus_read_unsigned(nd->xbdev->nodename, "trusted", 1);
 	unsigned int area;
 
+	if (pages < 2 * NC2_MIN_STAGING_PAGES)
+		return -ENOSPC;
+	config->queues = min(config->queues, pages / (2 * NC2_MIN_STAGING_PAGES));
 	pages /= config->queues;
-	/* With slots half of it is for them, if the areas are not too small then. */
-	area = max_t(unsigned int, pages / (slots ? 4 : 2), NC2_MIN_STAGING_PAGES);
-	if (!(config->extensions & NC2_EXT_STAGING) || 2 * area > pages)
-		return;
+	/* A backend maps the areas at once and slots as it needs them: a quarter. */
+	area = max_t(unsigned int, pages / 8, NC2_MIN_STAGING_PAGES);
 	config->staging_pages = min_t(unsigned int, rounddown_pow_of_two(area),
 				      NC2_MAX_STAGING_PAGES);
 	if (slots)
 		config->slots = min_t(unsigned int, NC2_MAX_SLOTS,
 				      (pages - 2 * config->staging_pages) / NC2_SLOT_PAGES);
+	return 0;
+}
+
+/* Does the backend know this version, and packets and slots of our sizes? */
+static bool nc2_front_version(const struct nc2_dev *nd)
+{
+	const char *back = nd->xbdev->otherend;
+	unsigned int max;
+
+	return !nc2_read_uint(back, "feature-netchannel2", NC2_VERSION, UINT_MAX, &max) &&
+	       xenbus_read_unsigned(back, "min-netchannel2", 1) <= NC2_VERSION &&
+	       xenbus_read_unsigned(back, "max-packet-bytes", NC2_MAX_PACKET_BYTES) >=
+			NC2_MAX_PACKET_BYTES &&
+	       xenbus_read_unsigned(back, "max-slot-pages", NC2_SLOT_PAGES) >= NC2_SLOT_PAGES;
 }
 
 /* What both ends can do, and of it what is wanted. */
 static int nc2_front_choose(struct nc2_dev *nd, struct nc2_config *config)
 {
+	const unsigned int need = NC2_EXT_FEATURES | NC2_EXT_STAGING;
 	const char *back = nd->xbdev->otherend;
 	unsigned int value, staging;
 
-	if (nc2_read_uint(back, "feature-netchannel2", NC2_VERSION, NC2_VERSION, &value))
+	if (!nc2_front_version(nd))
 		return -EOPNOTSUPP;
 	value = xenbus_read_unsigned(back, "max-queues", 1);
 	config->queues = clamp_t(unsigned int, value, 1, nc2_max_queues());
@@ -203,23 +247,33 @@ static int nc2_front_choose(struct nc2_dev *nd, struct nc2_config *config)
 	config->ring_order = min_t(unsigned int, value, NC2_MAX_RING_ORDER);
 	config->extensions = xenbus_read_unsigned(back, "feature-extensions", 0) &
 			     NC2_EXTENSIONS;
-	if (!(config->extensions & NC2_EXT_FEATURES))
-		config->extensions = 0;
+	if ((config->extensions & need) != need)
+		return -EOPNOTSUPP;
 	staging = xenbus_read_unsigned(back, "max-staging-pages", 0);
 	staging = min(staging, nc2_max_staging());
 
-	rtnl_lock();
+	config->queues = min(config->queues, max(staging / (2 * NC2_MIN_STAGING_PAGES), 1U));
 	nd->max = *config;
 	if (nd->want.queues)
 		config->queues = min(config->queues, nd->want.queues);
-	config->ring_order = min(config->ring_order, nd->want.ring_order);
-	rtnl_unlock();
-
-	nc2_front_choose_staging(nd, config, staging);
-	return 0;
+	value = ilog2(max(NC2_RING_PAGES / 2 / config->queues, 1U));
+	if (nd->want.ring_order != NC2_RING_ORDER_DEFAULT)
+		value = nd->want.ring_order;
+	config->ring_order = min(config->ring_order, value);
+	return nc2_front_choose_staging(nd, config, staging);
 }
 
-static void nc2_front_connect(struct nc2_dev *nd)
+/* A user who waits for the next connection hears of it. */
+static void nc2_front_answer(struct nc2_dev *nd, int result)
+{
+	if (!nd->waiting || completion_done(&nd->answer))
+		return;
+	nd->result = result;
+	complete(&nd->answer);
+}
+
+/* Get memory and event channels, and offer them: 0, or a negative errno. */
+static int nc2_front_offer(struct nc2_dev *nd)
 {
 	struct xenbus_device *xbdev = nd->xbdev;
 	struct nc2_config config = {};
@@ -228,57 +282,225 @@ static void nc2_front_connect(struct nc2_dev *nd)
 
 	ret = nc2_front_choose(nd, &config);
 	if (ret) {
-		nc2_fatal(xbdev, ret, "backend does not speak netchannel2 version %d",
+		nc2_fatal(xbdev, ret,
+			  "backend does not speak netchannel2 version %d as this driver does",
 			  NC2_VERSION);
-		return;
+		return ret;
 	}
 	ret = nc2_front_alloc_all(nd, &config);
 	if (ret) {
 		nc2_fatal(xbdev, ret, "allocating memory for %u queues", config.queues);
-		goto undo;
+		return ret;
 	}
 	for (i = 0; i < config.queues; i++) {
 		ret = nc2_front_bind(&nd->queue[i]);
 		if (ret) {
 			nc2_fatal(xbdev, ret, "allocating the event channel of queue %u", i);
-			goto undo;
+			return ret;
 		}
 	}
-	ret = nc2_set_config(nd, &config);
-	if (ret) {
-		nc2_fatal(xbdev, ret, "setting the number of queues to %u", config.queues);
-		goto undo;
-	}
+	nd->config = config;
 	ret = nc2_front_write(nd, &config);
 	if (ret) {
 		nc2_fatal(xbdev, ret, "writing to xenstore");
-		goto undo;
+		return ret;
 	}
 	xenbus_switch_state(xbdev, XenbusStateInitialised);
-	return;
-undo:
-	nc2_disconnect(nd);
+	return 0;
+}
+
+/* The MTU is told by Xen's scripts in our folder, by the backend in its own. */
+static void nc2_front_mtu(struct nc2_dev *nd, unsigned int which)
+{
+	const char *dir = which ? nd->xbdev->otherend : nd->xbdev->nodename;
+	unsigned int mtu;
+
+	/* The user may have set another one since, which stays until there is news. */
+	if (nc2_read_uint(dir, which ? "current-mtu" : "mtu", nd->netdev->min_mtu,
+			  nd->netdev->max_mtu, &mtu) || mtu == nd->mtu_seen[which])
+		return;
+	nd->mtu_seen[which] = mtu;
+	WRITE_ONCE(nd->mtu, mtu);
+	nc2_netdev_poke(nd);
+}
+
+static void nc2_front_own_mtu_changed(struct xenbus_watch *watch, const char *path,
+				      const char *token)
+{
+	nc2_front_mtu(container_of(watch, struct nc2_dev, mtu_watch[0]), 0);
+}
+
+static void nc2_front_peer_mtu_changed(struct xenbus_watch *watch, const char *path,
+				       const char *token)
+{
+	nc2_front_mtu(container_of(watch, struct nc2_dev, mtu_watch[1]), 1);
+}
+
+static void nc2_front_unwatch_mtu(struct nc2_dev *nd)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(nd->mtu_watch); i++) {
+		if (!nd->mtu_watch[i].node)
+			continue;
+		unregister_xenbus_watch(&nd->mtu_watch[i]);
+		kfree(nd->mtu_watch[i].node);
+		nd->mtu_watch[i].node = NULL;
+	}
+}
+
+/*
+ * Of the backend that there is now. A vif without these watches works, too. Without
+ * nd->mutex, as the callbacks of xenwatch, which is waited for, take that.
+ */
+static void nc2_front_watch_mtu(struct nc2_dev *nd)
+{
+	unsigned int i;
+	int ret;
+
+	nc2_front_unwatch_mtu(nd);
+	for (i = 0; i < ARRAY_SIZE(nd->mtu_watch); i++) {
+		struct xenbus_watch *watch = &nd->mtu_watch[i];
+
+		watch->node = kasprintf(GFP_KERNEL, i ? "%s/current-mtu" : "%s/mtu",
+					i ? nd->xbdev->otherend : nd->xbdev->nodename);
+		watch->callback = i ? nc2_front_peer_mtu_changed : nc2_front_own_mtu_changed;
+		ret = watch->node ? register_xenbus_watch(watch) : -ENOMEM;
+		if (!ret)
+			continue;
+		dev_warn(&nd->xbdev->dev, "%s cannot be watched: error %d\n",
+			 watch->node ? watch->node : "the MTU", ret);
+		kfree(watch->node);
+		watch->node = NULL;
+	}
+}
+
+/*
+ * Connect to a backend that is in InitWait, when it has let go of what there was
+ * of another connection.
+ */
+static void nc2_front_begin(struct nc2_dev *nd)
+{
+	int ret;
+
+	if (nc2_disconnect(nd)) {
+		dev_warn_ratelimited(&nd->xbdev->dev,
+				     "the backend still has memory of the last connection mapped: there is no new one before it lets go\n");
+		schedule_delayed_work(&nd->connect_work, NC2_HELD_PERIOD);
+		return;
+	}
+	ret = nc2_life_set(nd, NC2_LIFE_SET_UP);
+	if (!ret)
+		ret = nc2_front_offer(nd);
+	if (ret) {
+		if (nc2_disconnect(nd))
+			schedule_delayed_work(&nd->connect_work, NC2_HELD_PERIOD);
+		nc2_front_answer(nd, ret);
+	}
 }
 
 /**
- * nc2_front_reconnect - put into effect what the user has asked for
- * @nd: frontend
+ * nc2_front_connect_work - look again at memory that a backend has not let go of
+ * @work: nd->connect_work of a frontend
  *
- * It takes a turn through Closed, as the backend has to let go of the old
- * queues. If there is no connection, the next one will be like that.
- *
- * Context: process, without locks.
+ * Context: process.
  */
-void nc2_front_reconnect(struct nc2_dev *nd)
+void nc2_front_connect_work(struct work_struct *work)
 {
+	struct nc2_dev *nd = container_of(work, struct nc2_dev, connect_work.work);
+
 	mutex_lock(&nd->mutex);
-	WRITE_ONCE(nd->reconnect, false);
-	if (nd->connected) {
-		nc2_stop(nd);
-		nd->reconnecting = true;
-		xenbus_switch_state(nd->xbdev, XenbusStateClosed);
+	if (nd->life == NC2_LIFE_STOPPED && !nd->gone) {
+		if (xenbus_read_driver_state(nd->xbdev->otherend) == XenbusStateInitWait)
+			nc2_front_begin(nd);
+		else if (nc2_disconnect(nd))
+			schedule_delayed_work(&nd->connect_work, NC2_HELD_PERIOD);
 	}
 	mutex_unlock(&nd->mutex);
+}
+
+/* Leave, and connect anew as soon as the backend is ready for it. */
+static void nc2_front_again(struct nc2_dev *nd)
+{
+	nc2_life_set(nd, NC2_LIFE_STOPPED);
+	nd->reconnecting = true;
+	xenbus_switch_state(nd->xbdev, XenbusStateClosed);
+	if (xenbus_read_driver_state(nd->xbdev->otherend) != XenbusStateInitWait)
+		return;
+	/* It was not connected, so it goes on waiting. */
+	nd->reconnecting = false;
+	xenbus_switch_state(nd->xbdev, XenbusStateInitialising);
+	nc2_front_begin(nd);
+}
+
+/* Connect as it is wanted now, and wait for that. */
+static int nc2_front_apply(struct nc2_dev *nd, const struct nc2_config *want)
+{
+	int ret;
+
+	mutex_lock(&nd->mutex);
+	if (nd->gone) {
+		mutex_unlock(&nd->mutex);
+		return -ENODEV;
+	}
+	nd->want = *want;
+	if (nd->life == NC2_LIFE_NONE && !nd->waiting && !nd->reconnecting) {
+		/* There is no backend. */
+		mutex_unlock(&nd->mutex);
+		return 0;
+	}
+	nd->waiting = true;
+	nd->result = -ETIMEDOUT;
+	reinit_completion(&nd->answer);
+	nc2_front_again(nd);
+	mutex_unlock(&nd->mutex);
+
+	wait_for_completion_timeout(&nd->answer, NC2_CHANGE_TIME);
+
+	mutex_lock(&nd->mutex);
+	ret = nd->result;
+	if (!ret)
+		ret = nc2_netdev_go(nd);
+	if (!ret && want->queues && nd->config.queues != want->queues)
+		ret = -ENOMEM;
+	if (!ret)
+		nd->waiting = false;
+	mutex_unlock(&nd->mutex);
+	nc2_netdev_poke(nd);
+	return ret;
+}
+
+/**
+ * nc2_front_change - put into effect what the user has asked for
+ * @nd: frontend
+ * @want: what is wanted
+ *
+ * It takes a turn through Closed, as the backend has to let go of the old
+ * queues. If there is no connection, the next one will be like that. If it
+ * fails, the connection is again what it was.
+ *
+ * Context: process, rtnl.
+ *
+ * Return: 0; -ENOMEM if there is no memory for it; -ETIMEDOUT if the backend
+ * does not answer; another negative errno if it refuses.
+ */
+int nc2_front_change(struct nc2_dev *nd, const struct nc2_config *want)
+{
+	struct nc2_config old = nd->want;
+	int ret, again;
+
+	ASSERT_RTNL();
+	ret = nc2_front_apply(nd, want);
+	if (!ret)
+		return 0;
+	again = nc2_front_apply(nd, &old);
+	if (again)
+		netdev_warn(nd->netdev, "the connection of before is not back yet: error %d\n",
+			    again);
+	mutex_lock(&nd->mutex);
+	nd->waiting = false;
+	mutex_unlock(&nd->mutex);
+	return ret;
 }
 
 /**
@@ -293,8 +515,9 @@ void nc2_front_reconnect(struct nc2_dev *nd)
 void nc2_front_fail(struct nc2_dev *nd, const char *why)
 {
 	mutex_lock(&nd->mutex);
-	if (nd->connected) {
-		nc2_stop(nd);
+	/* If there is a new connection since, it has done nothing yet. */
+	if (nd->life == NC2_LIFE_RUNNING && READ_ONCE(nd->broken)) {
+		nc2_life_set(nd, NC2_LIFE_STOPPED);
 		nc2_fatal(nd->xbdev, -EPROTO, "the other end has broken the protocol: %s", why);
 	}
 	WRITE_ONCE(nd->broken, NULL);
@@ -303,15 +526,18 @@ void nc2_front_fail(struct nc2_dev *nd, const char *why)
 
 static void nc2_front_backend_closed(struct nc2_dev *nd, enum xenbus_state state)
 {
-	nc2_stop(nd);
+	nc2_life_set(nd, NC2_LIFE_STOPPED);
 	if (state == XenbusStateClosed) {
-		nc2_free(nd);
+		if (nc2_disconnect(nd))
+			schedule_delayed_work(&nd->connect_work, NC2_HELD_PERIOD);
 		if (nd->reconnecting) {
 			nd->reconnecting = false;
 			xenbus_switch_state(nd->xbdev, XenbusStateInitialising);
 			return;
 		}
 	}
+	if (!nd->reconnecting)
+		nc2_front_answer(nd, -ECONNREFUSED);
 	if (nd->xbdev->state != XenbusStateClosed)
 		xenbus_frontend_closed(nd->xbdev);
 }
@@ -324,18 +550,19 @@ static void nc2_front_changed(struct xenbus_device *xbdev, enum xenbus_state sta
 	switch (state) {
 	case XenbusStateInitWait:
 		/* What was offered stands: a state may be told more than once. */
-		if (xbdev->state == XenbusStateInitialised)
+		if (nd->life == NC2_LIFE_SET_UP && xbdev->state == XenbusStateInitialised)
 			break;
 		/* What there was is with a backend that is no more. */
 		nd->reconnecting = false;
-		nc2_disconnect(nd);
-		nc2_front_connect(nd);
+		nc2_front_begin(nd);
 		break;
 	case XenbusStateConnected:
-		if (xbdev->state != XenbusStateInitialised)
+		if (nd->life != NC2_LIFE_SET_UP)
 			break;
-		nc2_start(nd);
+		nd->go = true;
 		xenbus_switch_state(xbdev, XenbusStateConnected);
+		nc2_front_answer(nd, 0);
+		nc2_netdev_poke(nd);
 		break;
 	case XenbusStateClosing:
 	case XenbusStateClosed:
@@ -373,7 +600,7 @@ static int nc2_front_probe(struct xenbus_device *xbdev, const struct xenbus_devi
 	nd = nc2_netdev_alloc(xbdev, false, "eth%d");
 	if (!nd)
 		return -ENOMEM;
-	nd->want.ring_order = NC2_RING_ORDER;
+	nd->want.ring_order = NC2_RING_ORDER_DEFAULT;
 	nd->max.queues = 1;
 	nd->max.ring_order = NC2_MAX_RING_ORDER;
 	ret = nc2_front_read_mac(nd);
@@ -381,6 +608,7 @@ static int nc2_front_probe(struct xenbus_device *xbdev, const struct xenbus_devi
 		nc2_fatal(xbdev, ret, "reading %s/mac", xbdev->nodename);
 		goto free;
 	}
+	/* For the time until Xen's script or the backend say what it is now. */
 	if (!nc2_read_uint(xbdev->otherend, "mtu", nd->netdev->min_mtu, nd->netdev->max_mtu,
 			   &mtu))
 		nd->netdev->mtu = mtu;
@@ -390,22 +618,12 @@ static int nc2_front_probe(struct xenbus_device *xbdev, const struct xenbus_devi
 		nc2_fatal(xbdev, ret, "registering the network device");
 		goto free;
 	}
+	nc2_front_watch_mtu(nd);
 	xenbus_switch_state(xbdev, XenbusStateInitialising);
 	return 0;
 free:
 	nc2_netdev_free(nd);
 	return ret;
-}
-
-static int nc2_front_resume(struct xenbus_device *xbdev)
-{
-	struct nc2_dev *nd = dev_get_drvdata(&xbdev->dev);
-
-	mutex_lock(&nd->mutex);
-	nd->reconnecting = false;
-	nc2_disconnect(nd);
-	mutex_unlock(&nd->mutex);
-	return 0;
 }
 
 /* Is the backend still there, and may have our memory? */
@@ -422,26 +640,52 @@ static bool nc2_front_has_backend(const struct nc2_dev *nd)
 	}
 }
 
+/*
+ * The domain was restored or moved, and has another backend; or it was suspended to
+ * RAM by its own user, and then the backend knows nothing of that and is still
+ * connected.
+ */
+static int nc2_front_resume(struct xenbus_device *xbdev)
+{
+	struct nc2_dev *nd = dev_get_drvdata(&xbdev->dev);
+
+	mutex_lock(&nd->mutex);
+	nd->reconnecting = false;
+	if (nc2_front_has_backend(nd))
+		nc2_front_again(nd);
+	else if (nc2_disconnect(nd))
+		schedule_delayed_work(&nd->connect_work, NC2_HELD_PERIOD);
+	mutex_unlock(&nd->mutex);
+	/* The backend may have another folder. */
+	nc2_front_watch_mtu(nd);
+	return 0;
+}
+
 static void nc2_front_remove(struct xenbus_device *xbdev)
 {
 	struct nc2_dev *nd = dev_get_drvdata(&xbdev->dev);
 	unsigned int i;
 
+	nc2_front_unwatch_mtu(nd);
 	mutex_lock(&nd->mutex);
-	nc2_stop(nd);
+	nd->gone = true;
+	nc2_life_set(nd, NC2_LIFE_STOPPED);
+	nc2_front_answer(nd, -ENODEV);
+	mutex_unlock(&nd->mutex);
 	xenbus_switch_state(xbdev, XenbusStateClosed);
+	/* Without a lock: only this function still does anything with the device. */
 	for (i = 0; i < NC2_CLOSE_STEPS && nc2_front_has_backend(nd); i++)
 		msleep(20);
-	nc2_free(nd);
+	mutex_lock(&nd->mutex);
+	if (nc2_disconnect(nd)) {
+		for (i = 0; i < NC2_MAX_QUEUES; i++)
+			nc2_queue_abandon(&nd->queue[i]);
+	}
 	mutex_unlock(&nd->mutex);
 	nc2_netdev_free(nd);
 }
 
-struct nc2_claim nc2_front_claim = {
-	.drv = &nc2_front_driver,
-};
-
-struct xenbus_driver nc2_front_driver = {
+static struct xenbus_driver nc2_front_driver = {
 	.name = "netchannel2",
 	.ids = nc2_ids,
 	.probe = nc2_front_probe,
@@ -449,3 +693,42 @@ struct xenbus_driver nc2_front_driver = {
 	.resume = nc2_front_resume,
 	.otherend_changed = nc2_front_changed,
 };
+
+static struct nc2_claim nc2_front_claim = {
+	.drv = &nc2_front_driver,
+};
+
+/**
+ * nc2_front_init - take vifs as frontend
+ *
+ * Not in an HVM guest that keeps its emulated cards: each vif is there as such a
+ * card, too, with the same address.
+ *
+ * Context: process.
+ *
+ * Return: 0 or a negative errno.
+ */
+int nc2_front_init(void)
+{
+	int ret;
+
+	if (!xen_has_pv_nic_devices())
+		return 0;
+	ret = xenbus_register_frontend(&nc2_front_driver);
+	if (!ret)
+		nc2_claim_start(&nc2_front_claim);
+	return ret;
+}
+
+/**
+ * nc2_front_exit - undo nc2_front_init()
+ *
+ * Context: process.
+ */
+void nc2_front_exit(void)
+{
+	if (!xen_has_pv_nic_devices())
+		return;
+	nc2_claim_stop(&nc2_front_claim);
+	xenbus_unregister_driver(&nc2_front_driver);
+}

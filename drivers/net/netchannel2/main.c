@@ -8,19 +8,20 @@
  *	queue.c		life of the queues
  *	tx.c, rx.c	packets
  *	ring.c, msg.c	what is in shared memory
- *	mem.c		grants and mappings
+ *	mem.c, copy.c	grants, mappings, grant copies
+ *	slots.c		which slots are mapped
  *	rate.c		limit of what a guest may send
  *	netdev.c, ethtool.c	the network device
  *
  * See include/xen/interface/io/netchannel2.h for the protocol, and
  * Documentation/networking/device_drivers/netchannel2.rst.
  */
+#include <linux/bits.h>
 #include <linux/cpumask.h>
 #include <linux/dev_printk.h>
 #include <linux/kstrtox.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
-#include <linux/rtnetlink.h>
 #include <linux/stdarg.h>
 #include <linux/slab.h>
 
@@ -37,7 +38,7 @@ MODULE_PARM_DESC(max_queues,
 static unsigned int nc2_staging_kib = 8192;
 module_param_named(staging_kib, nc2_staging_kib, uint, 0644);
 MODULE_PARM_DESC(staging_kib,
-		 "KiB of staging areas and slots of a vif at most, all queues together; 0: none (default 8192)");
+		 "KiB of staging areas and slots of a vif at most, all queues together; 0: the least, and a backend maps none of it (default 8192)");
 
 /**
  * nc2_max_queues - how many queues a vif may have here
@@ -54,13 +55,24 @@ unsigned int nc2_max_queues(void)
 /**
  * nc2_max_staging - pages of all staging areas and slots of a vif
  *
- * Return: number of pages.
+ * Return: number of pages, enough for the smallest areas of one queue at least.
  */
 unsigned int nc2_max_staging(void)
 {
-	return min_t(unsigned int, READ_ONCE(nc2_staging_kib) / (NC2_PAGE_SIZE / 1024),
-		     NC2_MAX_QUEUES * (2 * NC2_MAX_STAGING_PAGES +
-				       NC2_SLOT_PAGES * NC2_MAX_SLOTS));
+	return clamp_t(unsigned int, READ_ONCE(nc2_staging_kib) / (NC2_PAGE_SIZE / 1024),
+		       2 * NC2_MIN_STAGING_PAGES,
+		       NC2_MAX_QUEUES * (2 * NC2_MAX_STAGING_PAGES +
+					 NC2_SLOT_PAGES * NC2_MAX_SLOTS));
+}
+
+/**
+ * nc2_may_map - may a backend map staging areas?
+ *
+ * Return: false if that was forbidden by staging_kib=0.
+ */
+bool nc2_may_map(void)
+{
+	return READ_ONCE(nc2_staging_kib);
 }
 
 /**
@@ -118,41 +130,70 @@ void nc2_fatal(struct xenbus_device *xbdev, int err, const char *fmt, ...)
 	xenbus_switch_state(xbdev, XenbusStateClosing);
 }
 
-/**
- * nc2_set_config - a connection is going to be like this
- * @nd: device without a connection
- * @config: what it is like
- *
- * Context: process, nd->mutex.
- *
- * Return: 0 or a negative errno.
- */
-int nc2_set_config(struct nc2_dev *nd, const struct nc2_config *config)
+/* All memory of all queues; returns pages that the other end does not give back. */
+static unsigned int nc2_free(struct nc2_dev *nd)
 {
-	int ret;
+	unsigned int i, held = 0;
 
-	rtnl_lock();
-	nd->config = *config;
-	ret = netif_set_real_num_tx_queues(nd->netdev, config->queues);
-	if (!ret)
-		ret = netif_set_real_num_rx_queues(nd->netdev, config->queues);
-	nc2_hash_map_fit(nd);
-	rtnl_unlock();
-	return ret;
+	for (i = 0; i < NC2_MAX_QUEUES; i++)
+		held += nc2_queue_free(&nd->queue[i]);
+	return held;
 }
 
 /**
- * nc2_free - give up the memory of all queues
- * @nd: device that was stopped
+ * nc2_life_set - take a connection one step further, or down
+ * @nd: device
+ * @to: where to
  *
- * Context: process, nd->mutex.
+ * The only place where that changes::
+ *
+ *	NONE ----> SET_UP ----> RUNNING
+ *	  ^           |            |
+ *	  |           v            |
+ *	  '------- STOPPED <-------'
+ *
+ * SET_UP comes before the memory does, so all that was got is given back on the
+ * way from STOPPED to NONE, however far it went. Whatever the other end does to
+ * its state, no other step is made: queues are not started twice, and memory is
+ * not got while there is some.
+ *
+ * Context: process, nd->mutex; to RUNNING: rtnl, too.
+ *
+ * Return: 0; -EINVAL if there is no such step; -EBUSY from STOPPED to NONE if
+ * the other end still has memory of ours. The state is what it was then.
  */
-void nc2_free(struct nc2_dev *nd)
+int nc2_life_set(struct nc2_dev *nd, enum nc2_life to)
 {
-	unsigned int i;
+	static const u8 steps[] = {
+		[NC2_LIFE_NONE] = BIT(NC2_LIFE_SET_UP),
+		[NC2_LIFE_SET_UP] = BIT(NC2_LIFE_RUNNING) | BIT(NC2_LIFE_STOPPED),
+		[NC2_LIFE_RUNNING] = BIT(NC2_LIFE_STOPPED),
+		[NC2_LIFE_STOPPED] = BIT(NC2_LIFE_NONE),
+	};
 
-	for (i = 0; i < NC2_MAX_QUEUES; i++)
-		nc2_queue_free(&nd->queue[i]);
+	lockdep_assert_held(&nd->mutex);
+	if (!(steps[nd->life] & BIT(to)))
+		return -EINVAL;
+	if (to == NC2_LIFE_NONE && nc2_free(nd))
+		return -EBUSY;
+	if (to == NC2_LIFE_RUNNING)
+		nc2_start(nd);
+	WRITE_ONCE(nd->life, to);
+	switch (to) {
+	case NC2_LIFE_SET_UP:
+		WRITE_ONCE(nd->broken, NULL);
+		break;
+	case NC2_LIFE_RUNNING:
+		nc2_netdev_tell(nd);
+		break;
+	case NC2_LIFE_STOPPED:
+		nd->go = false;
+		nc2_stop(nd);
+		break;
+	case NC2_LIFE_NONE:
+		break;
+	}
+	return 0;
 }
 
 /**
@@ -160,11 +201,14 @@ void nc2_free(struct nc2_dev *nd)
  * @nd: device
  *
  * Context: process, nd->mutex.
+ *
+ * Return: 0; -EBUSY if the other end still has memory of ours.
  */
-void nc2_disconnect(struct nc2_dev *nd)
+int nc2_disconnect(struct nc2_dev *nd)
 {
-	nc2_stop(nd);
-	nc2_free(nd);
+	if (nd->life == NC2_LIFE_SET_UP || nd->life == NC2_LIFE_RUNNING)
+		nc2_life_set(nd, NC2_LIFE_STOPPED);
+	return nd->life == NC2_LIFE_STOPPED ? nc2_life_set(nd, NC2_LIFE_NONE) : 0;
 }
 
 static int __init nc2_init(void)
@@ -173,26 +217,20 @@ static int __init nc2_init(void)
 
 	if (!xen_domain())
 		return -ENODEV;
-	ret = xenbus_register_frontend(&nc2_front_driver);
+	ret = nc2_front_init();
 	if (ret)
 		return ret;
-	ret = xenbus_register_backend(&nc2_back_driver);
-	if (ret) {
-		xenbus_unregister_driver(&nc2_front_driver);
-		return ret;
-	}
-	nc2_claim_start(&nc2_front_claim);
-	nc2_claim_start(&nc2_back_claim);
-	return 0;
+	ret = nc2_back_init();
+	if (ret)
+		nc2_front_exit();
+	return ret;
 }
 module_init(nc2_init);
 
 static void __exit nc2_exit(void)
 {
-	nc2_claim_stop(&nc2_back_claim);
-	nc2_claim_stop(&nc2_front_claim);
-	xenbus_unregister_driver(&nc2_back_driver);
-	xenbus_unregister_driver(&nc2_front_driver);
+	nc2_back_exit();
+	nc2_front_exit();
 }
 module_exit(nc2_exit);
 
@@ -200,3 +238,6 @@ MODULE_DESCRIPTION("Xen network channel, frontend and backend");
 MODULE_LICENSE("GPL");
 MODULE_ALIAS("xen:vif");
 MODULE_ALIAS("xen-backend:vif");
+/* What they are called when they have been claimed, see claim.c. */
+MODULE_ALIAS("xen:netchannel2");
+MODULE_ALIAS("xen-backend:netchannel2");

@@ -6,19 +6,24 @@
  *
  * I: set before the network device is registered, constant after
  * C: nd->mutex: life of the connection
+ * W: nd->state_work, which is one at a time
  * T: the lock of the queue's transmit queue (netif_tx_lock), any context
  * N: NAPI of the queue; nd->mutex while that is off
  * Q: set before the queue is live, constant until it is not (nc2_stop())
  * A: atomic, or READ_ONCE() and WRITE_ONCE()
  * R: nd->rate.lock, any context
  *
- * Precedence: nd->mutex, rtnl, transmit queue, nd->rate.lock. So what is asked for
- * with rtnl held, and would need nd->mutex, is left to nd->state_work.
+ * Precedence: rtnl, nc2_back_lock, nd->mutex, transmit queue, nd->rate.lock. A
+ * handler of xenbus, which has nd->mutex, leaves to nd->state_work what needs
+ * rtnl.
  */
 #ifndef _NC2_H
 #define _NC2_H
 
+#include <linux/build_bug.h>
+#include <linux/completion.h>
 #include <linux/hrtimer.h>
+#include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/netdevice.h>
 #include <linux/skbuff.h>
@@ -34,10 +39,11 @@
 #include "msg.h"
 #include "ring.h"
 
+/* A page that is granted is a page of the kernel, everywhere here. */
+static_assert(PAGE_SIZE == NC2_PAGE_SIZE, "netchannel2 needs a kernel with pages of 4 KiB");
+
 /* Packets under way, a power of two: all that fit into the largest ring. */
 #define NC2_MAX_SENT		4096
-/* Pages that a sender uses for contents if the other end maps none. */
-#define NC2_COPY_PAGES		64
 /*
  * Pages, and log2 of their size, that a queue keeps for packets it receives: as
  * much as a staging area has.
@@ -48,9 +54,10 @@
 #define NC2_MAX_COPIES		(2 * NC2_MAX_FRAGS + 2)
 
 /**
- * struct nc2_mem - pages of an area, and who has what of them
- * @area: addresses; area.size is 0 if there are no pages (Q)
- * @pages: the pages (Q)
+ * struct nc2_mem - pages of an area, and which end owns them
+ * @area: addresses; area.size is 0 if there are no pages, area.page is NULL if
+ *	they are known by their references only (Q)
+ * @pages: the pages, or NULL as area.page (Q)
  * @refs: grant references (Q)
  * @handles: of mapped pages: what to unmap; else NULL (Q)
  */
@@ -66,7 +73,6 @@ struct nc2_mem {
  * @end: counter of the ring after its message (T)
  * @area_end: counter of the area after its content (T)
  * @len: bytes, as the stack counts them (T)
- * @unfinished: FINISH_PACKET has to come first (T)
  * @kept: it is in nc2_queue.kept, see nc2_tx_keep() (T)
  * @skb: without pages, kept only for its sender's sake, or NULL (T)
  */
@@ -74,7 +80,6 @@ struct nc2_sent {
 	u32 end;
 	u32 area_end;
 	u32 len;
-	bool unfinished;
 	bool kept;
 	struct sk_buff *skb;
 };
@@ -115,7 +120,6 @@ struct nc2_stats {
  * @id: number (I)
  * @live: connected; transmits, and NAPI is on (CT, A for NAPI)
  * @broken: the other end broke a rule; nothing is done any more (A)
- * @staged: contents go through the staging areas (Q)
  * @limits: what it can carry (Q)
  * @evtchn: event channel (Q)
  * @irq: interrupt of it, or 0 (Q)
@@ -139,11 +143,16 @@ struct nc2_stats {
  * @unpublished: bytes of packets that the other end does not know to be
  *	consumed (N)
  * @idle: messages in this poll that carry nothing (N)
+ * @peer_max_packets: what SET_MAX_PACKETS has said, 0 before it (N)
  * @rx_stats: statistics (N)
+ * @trim_mark: packets received when nc2_queue_trim() has looked last (C)
  * @tx: ring that is written (T)
  * @tx_mem: pages of it (Q)
  * @tx_staging: area for contents that are sent (Q)
- * @free_slots: backend: those that can be filled (T)
+ * @mapped_slots: backend: those that are mapped (CT for writing)
+ * @free_slots: backend: of them, those that can be filled (T)
+ * @idle_slots: backend: of them, those not needed since nc2_slots_trim() (T)
+ * @want_slot: backend: there was none for a packet (T)
  * @area_prod: bytes of @tx_staging used so far (T)
  * @area_cons: bytes of @tx_staging free again so far (T)
  * @sent: packets under way (T)
@@ -151,9 +160,6 @@ struct nc2_stats {
  * @sent_cons: of them, no longer under way (T)
  * @kept: packets in @sent that an event is wanted for (T)
  * @wait_for: counter of @tx at which an event was asked for (T)
- * @unfinished: packets that wait for FINISH_PACKET (T)
- * @peer_max_packets: bound of @unfinished (T)
- * @peer_max_frags: bound of the fragments of a packet (T)
  * @tx_stats: statistics (T)
  * @stall_seen: nc2_tx_stalled() has looked before (T)
  * @stall_end: counter of @tx that was reached then (T)
@@ -166,7 +172,6 @@ struct nc2_queue {
 	unsigned int id;
 	bool live;
 	bool broken;
-	bool staged;
 	struct nc2_limits limits;
 	evtchn_port_t evtchn;
 	unsigned int irq;
@@ -189,12 +194,17 @@ struct nc2_queue {
 	unsigned int nr_finished;
 	u32 unpublished;
 	unsigned int idle;
+	u32 peer_max_packets;
 	struct nc2_stats rx_stats;
+	u64 trim_mark;
 
 	struct nc2_producer tx ____cacheline_aligned_in_smp;
 	struct nc2_mem tx_mem;
 	struct nc2_mem tx_staging;
+	u64 mapped_slots;
 	u64 free_slots;
+	u64 idle_slots;
+	bool want_slot;
 	u32 area_prod;
 	u32 area_cons;
 	struct nc2_sent *sent;
@@ -202,9 +212,6 @@ struct nc2_queue {
 	u32 sent_cons;
 	u32 kept;
 	u32 wait_for;
-	u32 unfinished;
-	u32 peer_max_packets;
-	u32 peer_max_frags;
 	struct nc2_stats tx_stats;
 	bool stall_seen;
 	u32 stall_end;
@@ -247,18 +254,36 @@ struct nc2_config {
 };
 
 /**
+ * enum nc2_life - where a connection is, see nc2_life_set()
+ * @NC2_LIFE_NONE: there is no memory that the other end could have
+ * @NC2_LIFE_SET_UP: there is or will be memory; the queues do not run yet
+ * @NC2_LIFE_RUNNING: the queues run
+ * @NC2_LIFE_STOPPED: the queues do not run any more; the memory is still there
+ */
+enum nc2_life {
+	NC2_LIFE_NONE,
+	NC2_LIFE_SET_UP,
+	NC2_LIFE_RUNNING,
+	NC2_LIFE_STOPPED,
+};
+
+/**
  * struct nc2_dev - a network device, of either end
  * @netdev: its network device (I)
  * @xbdev: its device on xenbus (I)
  * @backend: it is the backend (I)
  * @mutex: lock of what is marked C
- * @connected: queues are live (C, A for reading)
- * @has_memory: there is memory that the other end may still have (C)
- * @config: of the connection; written with rtnl, too (CQ)
+ * @life: of the connection; set by nc2_life_set() only (C, A for reading)
+ * @go: the other end is ready, so the queues may run (C)
+ * @gone: the device is about to go, and nothing is begun any more (C)
+ * @config: of the connection (CQ)
  * @max: bounds of @want: those of both ends (rtnl)
  * @want: frontend: what its user has asked for (rtnl)
- * @reconnect: frontend: @want is to be put into effect (A)
- * @reconnecting: frontend: waits for the backend to be Closed for it (C)
+ * @reconnecting: frontend: waits for the backend to be Closed, to connect anew (C)
+ * @waiting: frontend: a user waits in nc2_front_change() (C)
+ * @answer: frontend: the connection is as @waiting wants it, or there is none
+ * @result: frontend: 0, or a negative errno: why there is none (C)
+ * @connect_work: tries again what was not possible
  * @peer_features: NC2_FEATURE_* of the other end (A)
  * @peer_csum: it takes NC2_PACKET_CSUM_BLANK (A)
  * @peer_tso: it takes NC2_SEG_TCPV4 (A)
@@ -271,9 +296,19 @@ struct nc2_config {
  * @rx_usecs: time between the last packet and the next look (A)
  * @tx_copybreak: backend: packets of more bytes have a slot if one is free (A)
  * @rate: what the other end may send; backend
- * @hotplug_watch: backend: tells when the hotplug script is through (C)
- * @rate_watch: backend: tells when the rate changes (C)
+ * @list: backend: in nc2_backs (nc2_back_lock)
+ * @mtu_watch: frontend: tells of another MTU in its own folder and in the
+ *	backend's (xenwatch)
+ * @mtu_seen: frontend: what each has said last (xenwatch)
+ * @mtu: to be set: what xenstore said last; 0: nothing (A)
+ * @told_mtu: backend: the MTU that is in xenstore (W)
+ * @settle: the other end has changed what it takes (A)
+ * @settle_at: when that is looked at, in jiffies, see nc2_netdev_settle() (A)
+ * @settle_mark: what of that the other end has used up (W)
+ * @announce: frontend: times that it is still to say where it is (rtnl)
+ * @announce_work: frontend: says it
  * @state_work: does what must not be done where it was found necessary
+ * @slots_work: backend: nc2_slots_work()
  * @stall_work: backend: looks whether the other end still reads
  * @stalled: it does not; carrier is off (A)
  * @broken: why the connection has to end, or NULL (A)
@@ -284,13 +319,17 @@ struct nc2_dev {
 	struct xenbus_device *xbdev;
 	bool backend;
 	struct mutex mutex; /* C */
-	bool connected;
-	bool has_memory;
+	enum nc2_life life;
+	bool go;
+	bool gone;
 	struct nc2_config config;
 	struct nc2_config max;
 	struct nc2_config want;
-	bool reconnect;
 	bool reconnecting;
+	bool waiting;
+	struct completion answer;
+	int result;
+	struct delayed_work connect_work;
 	u32 peer_features;
 	bool peer_csum;
 	bool peer_tso;
@@ -302,9 +341,18 @@ struct nc2_dev {
 	unsigned int rx_usecs;
 	u32 tx_copybreak;
 	struct nc2_rate rate;
-	struct xenbus_watch hotplug_watch;
-	struct xenbus_watch rate_watch;
-	struct work_struct state_work;
+	struct list_head list;
+	struct xenbus_watch mtu_watch[2];
+	unsigned int mtu_seen[2];
+	unsigned int mtu;
+	unsigned int told_mtu;
+	bool settle;
+	unsigned long settle_at;
+	unsigned long settle_mark;
+	unsigned int announce;
+	struct delayed_work announce_work;
+	struct delayed_work state_work;
+	struct delayed_work slots_work;
 	struct delayed_work stall_work;
 	bool stalled;
 	const char *broken;
@@ -339,19 +387,51 @@ static inline bool nc2_resumed(const struct nc2_queue *q)
 	return !q->nd->backend && irq_from_evtchn(q->evtchn) != q->irq;
 }
 
+/**
+ * nc2_running - are there queues that run?
+ * @nd: device
+ *
+ * Context: any; without nd->mutex it may have changed meanwhile.
+ *
+ * Return: true if so.
+ */
+static inline bool nc2_running(const struct nc2_dev *nd)
+{
+	return READ_ONCE(nd->life) == NC2_LIFE_RUNNING;
+}
+
 /* mem.c */
 int nc2_mem_alloc(struct nc2_mem *mem, unsigned int pages, unsigned int order);
 int nc2_mem_grant(struct nc2_mem *mem, domid_t domid, bool readonly);
 int nc2_mem_map(struct nc2_mem *mem, domid_t domid, const grant_ref_t *refs,
 		unsigned int pages, bool readonly);
-void nc2_mem_free(struct nc2_mem *mem);
+int nc2_mem_refer(struct nc2_mem *mem, const grant_ref_t *refs, unsigned int pages);
+int nc2_mem_reserve(struct nc2_mem *mem, const grant_ref_t *refs, unsigned int pages);
+int nc2_mem_map_some(struct nc2_mem *mem, domid_t domid, unsigned int first,
+		     unsigned int pages);
+void nc2_mem_unmap_some(struct nc2_mem *mem, unsigned int first, unsigned int pages);
+unsigned int nc2_mem_free(struct nc2_mem *mem);
+void nc2_mem_abandon(struct nc2_mem *mem);
+
+/* copy.c */
+int nc2_copy_skb(const struct nc2_queue *q, const struct nc2_mem *mem, u32 pos,
+		 const struct sk_buff *skb, bool write);
+
+/* slots.c */
+bool nc2_slot_wanted(struct nc2_queue *q);
+int nc2_slots_begin(struct nc2_queue *q);
+void nc2_slots_work(struct work_struct *work);
+void nc2_slots_trim(struct nc2_dev *nd);
+void nc2_slots_end(struct nc2_queue *q);
 
 /* queue.c */
 irqreturn_t nc2_interrupt(int irq, void *data);
 void nc2_queue_init(struct nc2_dev *nd, unsigned int id);
 void nc2_queue_exit(struct nc2_queue *q);
 int nc2_queue_attach(struct nc2_queue *q);
-void nc2_queue_free(struct nc2_queue *q);
+unsigned int nc2_queue_free(struct nc2_queue *q);
+void nc2_queue_abandon(struct nc2_queue *q);
+void nc2_queue_trim(struct nc2_queue *q);
 void nc2_queue_break(struct nc2_queue *q, const char *why);
 void nc2_stop(struct nc2_dev *nd);
 void nc2_start(struct nc2_dev *nd);
@@ -364,7 +444,6 @@ netdev_features_t nc2_features_check(struct sk_buff *skb, struct net_device *dev
 				     netdev_features_t features);
 netdev_tx_t nc2_start_xmit(struct sk_buff *skb, struct net_device *dev);
 bool nc2_tx_service(struct nc2_queue *q);
-int nc2_tx_finish(struct nc2_queue *q, u32 id);
 int nc2_tx_got_slots(struct nc2_queue *q, u64 slots);
 bool nc2_tx_stalled(struct nc2_queue *q);
 void nc2_tx_drop_all(struct nc2_queue *q);
@@ -382,20 +461,33 @@ struct nc2_dev *nc2_netdev_alloc(struct xenbus_device *xbdev, bool backend,
 				 const char *name);
 void nc2_netdev_free(struct nc2_dev *nd);
 void nc2_netdev_tell(struct nc2_dev *nd);
-bool nc2_netdev_link(const struct nc2_dev *nd);
+void nc2_netdev_poke(struct nc2_dev *nd);
+void nc2_netdev_settle(struct nc2_dev *nd);
+int nc2_netdev_go(struct nc2_dev *nd);
 
 /* ethtool.c */
 extern const struct ethtool_ops nc2_ethtool_ops;
 void nc2_hash_map_fit(struct nc2_dev *nd);
 
 /* front.c */
-extern struct xenbus_driver nc2_front_driver;
+int nc2_front_init(void);
+void nc2_front_exit(void);
 void nc2_front_fail(struct nc2_dev *nd, const char *why);
-void nc2_front_reconnect(struct nc2_dev *nd);
+void nc2_front_connect_work(struct work_struct *work);
+int nc2_front_change(struct nc2_dev *nd, const struct nc2_config *want);
 
 /* back.c */
-extern struct xenbus_driver nc2_back_driver;
+#ifdef CONFIG_XEN_BACKEND
 void nc2_back_fail(struct nc2_dev *nd, const char *why);
+void nc2_back_connect_work(struct work_struct *work);
+int nc2_back_init(void);
+void nc2_back_exit(void);
+#else
+static inline void nc2_back_fail(struct nc2_dev *nd, const char *why) { }
+static inline void nc2_back_connect_work(struct work_struct *work) { }
+static inline int nc2_back_init(void) { return 0; }
+static inline void nc2_back_exit(void) { }
+#endif
 
 /* claim.c */
 /**
@@ -411,19 +503,17 @@ struct nc2_claim {
 extern const struct xenbus_device_id nc2_ids[];
 void nc2_claim_start(struct nc2_claim *claim);
 void nc2_claim_stop(struct nc2_claim *claim);
-extern struct nc2_claim nc2_front_claim;
-extern struct nc2_claim nc2_back_claim;
 
 /* main.c */
 #define NC2_EXTENSIONS	(NC2_EXT_FEATURES | NC2_EXT_STAGING | NC2_EXT_HASH | \
 			 NC2_EXT_HASH_MAP | NC2_EXT_SLOTS)
 unsigned int nc2_max_queues(void);
 unsigned int nc2_max_staging(void);
+bool nc2_may_map(void);
 int nc2_read_uint(const char *dir, const char *key, unsigned int min,
 		  unsigned int max, unsigned int *value);
 __printf(3, 4) void nc2_fatal(struct xenbus_device *xbdev, int err, const char *fmt, ...);
-int nc2_set_config(struct nc2_dev *nd, const struct nc2_config *config);
-void nc2_free(struct nc2_dev *nd);
-void nc2_disconnect(struct nc2_dev *nd);
+int nc2_life_set(struct nc2_dev *nd, enum nc2_life to);
+int nc2_disconnect(struct nc2_dev *nd);
 
 #endif /* _NC2_H */

@@ -2,14 +2,18 @@
 /*
  * netchannel2: the network device, the same at both ends.
  *
- * Carrier is there if there is a connection, the other end's network device is
- * up, and the other end reads what it is sent.
+ * Carrier is there if there is a connection and the other end reads what it is
+ * sent. As with xen-netfront and xen-netback it does not depend on the other
+ * end's network device being up: what is sent to one that is down is dropped
+ * there.
  */
 #include <linux/etherdevice.h>
 #include <linux/if_vlan.h>
 #include <linux/netdevice.h>
 #include <linux/rtnetlink.h>
 #include <linux/slab.h>
+
+#include <net/sch_generic.h>
 
 #include "nc2.h"
 
@@ -19,20 +23,47 @@
 /* A packet that the other end has not read after this long: it does not read. */
 #define NC2_STALL_PERIOD	(5 * HZ)
 
+/* Changes of what the other end takes that are looked at in a row. */
+#define NC2_SETTLE_BURST	4
+/* And after that, how often. */
+#define NC2_SETTLE_PERIOD	HZ
+/* How often a new connection is announced to the network, and how soon again. */
+#define NC2_ANNOUNCEMENTS	3
+#define NC2_ANNOUNCE_PERIOD	(HZ / 2)
+
+/* Is there somebody to send to? */
+static bool nc2_netdev_link(const struct nc2_dev *nd)
+{
+	return nc2_running(nd) && READ_ONCE(nd->peer_ready) && !READ_ONCE(nd->stalled);
+}
+
 /**
- * nc2_netdev_link - is there somebody to send to?
+ * nc2_netdev_poke - run nd->state_work now
  * @nd: device
  *
  * Context: any.
- *
- * Return: whether carrier should be on.
  */
-bool nc2_netdev_link(const struct nc2_dev *nd)
+void nc2_netdev_poke(struct nc2_dev *nd)
 {
-	if (!READ_ONCE(nd->connected) || !READ_ONCE(nd->peer_ready) || READ_ONCE(nd->stalled))
-		return false;
-	return !(nd->config.extensions & NC2_EXT_FEATURES) ||
-	       (READ_ONCE(nd->peer_features) & NC2_FEATURE_LINK);
+	mod_delayed_work(system_wq, &nd->state_work, 0);
+}
+
+/**
+ * nc2_netdev_settle - the other end has changed what it takes
+ * @nd: device
+ *
+ * It can do so as often as it likes, and each time the features of the network
+ * device may change, with rtnl, and be told to all who listen. So that is done
+ * for a few changes at once, and then for all of a second together.
+ *
+ * Context: any.
+ */
+void nc2_netdev_settle(struct nc2_dev *nd)
+{
+	unsigned long at = READ_ONCE(nd->settle_at), now = jiffies;
+
+	WRITE_ONCE(nd->settle, true);
+	schedule_delayed_work(&nd->state_work, time_after(at, now) ? at - now : 0);
 }
 
 /**
@@ -46,7 +77,7 @@ void nc2_netdev_tell(struct nc2_dev *nd)
 	/* It has changed before this. Pairs with smp_mb() in nc2_tx_tell(). */
 	smp_mb();
 	WRITE_ONCE(nd->tell, true);
-	if (!READ_ONCE(nd->connected))
+	if (!nc2_running(nd))
 		return;
 	/* Does nothing if NAPI is off; then it will be told in the beginning. */
 	local_bh_disable();
@@ -89,7 +120,7 @@ static netdev_features_t nc2_fix_features(struct net_device *dev,
 	u32 peer = READ_ONCE(nd->peer_features);
 
 	/* Before there is a connection nobody is asked. */
-	if (!READ_ONCE(nd->connected) || !READ_ONCE(nd->peer_ready))
+	if (!nc2_running(nd) || !READ_ONCE(nd->peer_ready))
 		return features;
 	if (!READ_ONCE(nd->peer_csum))
 		features &= ~(NC2_CSUM_FEATURES | NC2_SEG_FEATURES);
@@ -116,7 +147,12 @@ static int nc2_set_features(struct net_device *dev, netdev_features_t features)
 
 static int nc2_change_mtu(struct net_device *dev, int mtu)
 {
+	struct nc2_dev *nd = netdev_priv(dev);
+
 	WRITE_ONCE(dev->mtu, mtu);
+	/* The frontend is told. */
+	if (nd->backend)
+		nc2_netdev_poke(nd);
 	return 0;
 }
 
@@ -158,7 +194,7 @@ static void nc2_poll_controller(struct net_device *dev)
 	struct nc2_dev *nd = netdev_priv(dev);
 	unsigned int i;
 
-	if (!READ_ONCE(nd->connected))
+	if (!nc2_running(nd))
 		return;
 	for (i = 0; i < dev->real_num_tx_queues; i++)
 		napi_schedule(&nd->queue[i].napi);
@@ -182,23 +218,139 @@ static const struct net_device_ops nc2_netdev_ops = {
 #endif
 };
 
+/**
+ * nc2_netdev_go - let the queues of a connection run, if the other end is ready
+ * @nd: device
+ *
+ * Context: process, rtnl and nd->mutex.
+ *
+ * Return: 0, or a negative errno and the connection has ended.
+ */
+int nc2_netdev_go(struct nc2_dev *nd)
+{
+	unsigned int queues = nd->config.queues;
+	int ret;
+
+	ASSERT_RTNL();
+	lockdep_assert_held(&nd->mutex);
+	if (!nd->go)
+		return 0;
+	nd->go = false;
+	ret = netif_set_real_num_tx_queues(nd->netdev, queues);
+	if (!ret)
+		ret = netif_set_real_num_rx_queues(nd->netdev, queues);
+	if (ret) {
+		nc2_fatal(nd->xbdev, ret, "setting the number of queues to %u", queues);
+		nc2_life_set(nd, NC2_LIFE_STOPPED);
+		return ret;
+	}
+	nc2_hash_map_fit(nd);
+	/* What the last one did says nothing of this one. */
+	WRITE_ONCE(nd->stalled, false);
+	/* The first settings of a connection do not wait. */
+	WRITE_ONCE(nd->settle_at, jiffies);
+	nd->announce = nd->backend ? 0 : NC2_ANNOUNCEMENTS;
+	return nc2_life_set(nd, NC2_LIFE_RUNNING);
+}
+
+/* May what the other end takes be looked at? Then that counts. */
+static bool nc2_netdev_may_settle(struct nc2_dev *nd)
+{
+	unsigned long now = jiffies;
+
+	if (!READ_ONCE(nd->settle))
+		return false;
+	if (time_before(now, READ_ONCE(nd->settle_at))) {
+		nc2_netdev_settle(nd);
+		return false;
+	}
+	WRITE_ONCE(nd->settle, false);
+	/* Each takes up a period; one is left behind by so many periods at most. */
+	if (time_before(nd->settle_mark, now))
+		nd->settle_mark = now;
+	nd->settle_mark += NC2_SETTLE_PERIOD;
+	WRITE_ONCE(nd->settle_at, nd->settle_mark -
+				  (NC2_SETTLE_BURST - 1) * NC2_SETTLE_PERIOD);
+	return true;
+}
+
+/* Xenstore says that the MTU is another one. */
+static void nc2_netdev_set_mtu(struct nc2_dev *nd)
+{
+	unsigned int mtu = xchg(&nd->mtu, 0);
+	int ret;
+
+	if (!mtu || mtu == nd->netdev->mtu)
+		return;
+	ret = dev_set_mtu(nd->netdev, mtu);
+	if (ret)
+		netdev_warn(nd->netdev, "the MTU cannot be set to %u: error %d\n", mtu, ret);
+}
+
+/* The frontend learns the MTU from there. */
+static void nc2_netdev_tell_mtu(struct nc2_dev *nd)
+{
+	unsigned int mtu = READ_ONCE(nd->netdev->mtu);
+
+	if (!nd->backend || mtu == nd->told_mtu)
+		return;
+	if (!xenbus_printf(XBT_NIL, nd->xbdev->nodename, "current-mtu", "%u", mtu))
+		nd->told_mtu = mtu;
+}
+
 static void nc2_state_work(struct work_struct *work)
 {
-	struct nc2_dev *nd = container_of(work, struct nc2_dev, state_work);
+	struct nc2_dev *nd = container_of(work, struct nc2_dev, state_work.work);
 	const char *broken = READ_ONCE(nd->broken);
 
 	if (broken && nd->backend)
 		nc2_back_fail(nd, broken);
 	else if (broken)
 		nc2_front_fail(nd, broken);
-	else if (!nd->backend && READ_ONCE(nd->reconnect))
-		nc2_front_reconnect(nd);
 	rtnl_lock();
-	netdev_update_features(nd->netdev);
-	if (nc2_netdev_link(nd))
-		netif_carrier_on(nd->netdev);
-	else
-		netif_carrier_off(nd->netdev);
+	/* Else it is not there yet, or about to go. */
+	if (nd->netdev->reg_state == NETREG_REGISTERED) {
+		mutex_lock(&nd->mutex);
+		nc2_netdev_go(nd);
+		mutex_unlock(&nd->mutex);
+		nc2_netdev_set_mtu(nd);
+		if (nc2_netdev_may_settle(nd))
+			netdev_update_features(nd->netdev);
+		if (!nc2_netdev_link(nd))
+			netif_carrier_off(nd->netdev);
+		else
+			netif_carrier_on(nd->netdev);
+		if (nd->announce && netif_carrier_ok(nd->netdev))
+			schedule_delayed_work(&nd->announce_work, 0);
+	}
+	rtnl_unlock();
+	nc2_netdev_tell_mtu(nd);
+}
+
+/*
+ * Tell the network where the guest is now: it may have been moved, and switches
+ * send its packets to where it was. What is sent in the moment in which carrier
+ * comes on is dropped, as the device has no queueing discipline until linkwatch
+ * has seen it; so wait for that. The first one may be lost on a port of a switch
+ * that does not forward yet, so it is not the last.
+ */
+static void nc2_announce_work(struct work_struct *work)
+{
+	struct nc2_dev *nd = container_of(work, struct nc2_dev, announce_work.work);
+	struct net_device *dev = nd->netdev;
+	unsigned long delay = HZ / 50;
+
+	rtnl_lock();
+	if (!netif_running(dev) || !netif_carrier_ok(dev)) {
+		nd->announce = 0;
+	} else if (!qdisc_tx_is_noop(dev)) {
+		call_netdevice_notifiers(NETDEV_NOTIFY_PEERS, dev);
+		call_netdevice_notifiers(NETDEV_RESEND_IGMP, dev);
+		nd->announce--;
+		delay = NC2_ANNOUNCE_PERIOD;
+	}
+	if (nd->announce)
+		schedule_delayed_work(&nd->announce_work, delay);
 	rtnl_unlock();
 }
 
@@ -212,12 +364,17 @@ static void nc2_stall_work(struct work_struct *work)
 	bool stalled = false;
 	unsigned int i;
 
+	mutex_lock(&nd->mutex);
+	nc2_slots_trim(nd);
+	for (i = 0; nd->life == NC2_LIFE_RUNNING && i < nd->config.queues; i++)
+		nc2_queue_trim(&nd->queue[i]);
+	mutex_unlock(&nd->mutex);
 	/* Each is to be looked at. */
-	for (i = 0; READ_ONCE(nd->connected) && i < nd->netdev->real_num_tx_queues; i++)
+	for (i = 0; nc2_running(nd) && i < nd->netdev->real_num_tx_queues; i++)
 		stalled |= nc2_tx_stalled(&nd->queue[i]);
 	if (stalled != nd->stalled) {
 		WRITE_ONCE(nd->stalled, stalled);
-		schedule_work(&nd->state_work);
+		nc2_netdev_poke(nd);
 	}
 	schedule_delayed_work(&nd->stall_work, NC2_STALL_PERIOD);
 }
@@ -251,7 +408,13 @@ struct nc2_dev *nc2_netdev_alloc(struct xenbus_device *xbdev, bool backend,
 	nd->tx_copybreak = NC2_SLOT_BYTES / 2 - 1;
 	mutex_init(&nd->mutex);
 	nc2_rate_init(&nd->rate);
-	INIT_WORK(&nd->state_work, nc2_state_work);
+	init_completion(&nd->answer);
+	INIT_LIST_HEAD(&nd->list);
+	INIT_DELAYED_WORK(&nd->state_work, nc2_state_work);
+	INIT_DELAYED_WORK(&nd->announce_work, nc2_announce_work);
+	INIT_DELAYED_WORK(&nd->slots_work, nc2_slots_work);
+	INIT_DELAYED_WORK(&nd->connect_work,
+			  backend ? nc2_back_connect_work : nc2_front_connect_work);
 	INIT_DELAYED_WORK(&nd->stall_work, nc2_stall_work);
 	for (i = 0; i < NC2_MAX_QUEUES; i++)
 		nc2_queue_init(nd, i);
@@ -283,10 +446,14 @@ void nc2_netdev_free(struct nc2_dev *nd)
 {
 	unsigned int i;
 
+	cancel_delayed_work_sync(&nd->connect_work);
 	cancel_delayed_work_sync(&nd->stall_work);
+	cancel_delayed_work_sync(&nd->slots_work);
 	if (nd->netdev->reg_state == NETREG_REGISTERED)
 		unregister_netdev(nd->netdev);
-	cancel_work_sync(&nd->state_work);
+	/* Looks at the device only if it is registered; nobody starts it any more. */
+	cancel_delayed_work_sync(&nd->state_work);
+	cancel_delayed_work_sync(&nd->announce_work);
 	for (i = 0; i < NC2_MAX_QUEUES; i++)
 		nc2_queue_exit(&nd->queue[i]);
 	mutex_destroy(&nd->mutex);

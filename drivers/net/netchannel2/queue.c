@@ -10,11 +10,11 @@
  *	front.c or back.c gets memory and event channel
  *	nc2_queue_attach()	rings begin at 0
  *	nc2_start()		NAPI, transmission; the first messages
- *	nc2_stop()		no more transmission, interrupt, timer, NAPI, in
- *				this order: each can start the next
+ *	nc2_stop()		no more transmission, NAPI, timer, interrupt, in
+ *				this order: NAPI uses the interrupt
  *	nc2_queue_free()	the memory goes; nobody can look at it any more
  *
- * There is one way down, from any point on the way up.
+ * nc2_life_set() calls the last three, and knows when each is due.
  */
 #include <linux/interrupt.h>
 #include <linux/slab.h>
@@ -82,18 +82,9 @@ void nc2_queue_exit(struct nc2_queue *q)
 	netif_napi_del(&q->napi);
 }
 
-/* Pages for contents that the other end copies by their grants. */
-static int nc2_queue_alloc_copy(struct nc2_queue *q)
-{
-	int ret;
-
-	ret = nc2_mem_alloc(&q->tx_staging, NC2_COPY_PAGES, 0);
-	return ret ? ret : nc2_mem_grant(&q->tx_staging, q->nd->xbdev->otherend_id, true);
-}
-
 /**
  * nc2_queue_attach - make rings of the memory of a queue
- * @q: queue that has its control page, rings, and staging areas if there are
+ * @q: queue that has its control page, rings, and staging areas
  *
  * Context: process, nd->mutex.
  *
@@ -105,13 +96,6 @@ int nc2_queue_attach(struct nc2_queue *q)
 	struct nc2_endpoint *own = q->nd->backend ? back : front;
 	struct nc2_endpoint *peer = q->nd->backend ? front : back;
 
-	q->staged = q->tx_staging.area.size;
-	if (!q->staged) {
-		int ret = nc2_queue_alloc_copy(q);
-
-		if (ret)
-			return ret;
-	}
 	q->sent = kvcalloc(NC2_MAX_SENT, sizeof(*q->sent), GFP_KERNEL);
 	if (!q->sent)
 		return -ENOMEM;
@@ -124,17 +108,19 @@ int nc2_queue_attach(struct nc2_queue *q)
 		.slot = NC2_SLOT_BYTES,
 	};
 	bitmap_zero(q->used_slots, NC2_MAX_SLOTS);
-	q->free_slots = q->nd->backend ? BIT_ULL(nc2_slots(q)) - 1 : 0;
+	q->mapped_slots = 0;
+	q->free_slots = 0;
+	q->idle_slots = 0;
+	q->want_slot = false;
 	q->area_prod = 0;
 	q->area_cons = 0;
 	q->sent_prod = 0;
 	q->sent_cons = 0;
 	q->kept = 0;
 	q->wait_for = 0;
-	q->unfinished = 0;
 	q->nr_finished = 0;
 	q->peer_max_packets = 0;
-	q->peer_max_frags = 1;
+	q->stall_seen = false;
 	q->broken = false;
 	atomic_set(&q->eoi_pending, 0);
 	/* The first message is to raise an event. */
@@ -163,13 +149,14 @@ static void nc2_queue_hello(struct nc2_queue *q)
  * nc2_start - let the queues of a connection work
  * @nd: device; all its queues are attached and have an interrupt
  *
+ * Called by nc2_life_set() only, so they do not run yet.
+ *
  * Context: process, nd->mutex.
  */
 void nc2_start(struct nc2_dev *nd)
 {
 	unsigned int i;
 
-	WRITE_ONCE(nd->broken, NULL);
 	WRITE_ONCE(nd->peer_features, 0);
 	WRITE_ONCE(nd->peer_csum, false);
 	WRITE_ONCE(nd->peer_tso, false);
@@ -177,7 +164,6 @@ void nc2_start(struct nc2_dev *nd)
 	WRITE_ONCE(nd->peer_ready, !(nd->config.extensions & NC2_EXT_FEATURES));
 	for (i = 0; i < NC2_HASH_MAP_SIZE; i++)
 		WRITE_ONCE(nd->peer_map[i], i % nd->config.queues);
-	WRITE_ONCE(nd->connected, true);
 	for (i = 0; i < nd->config.queues; i++) {
 		struct nc2_queue *q = &nd->queue[i];
 		struct netdev_queue *txq = netdev_get_tx_queue(nd->netdev, i);
@@ -195,11 +181,9 @@ void nc2_start(struct nc2_dev *nd)
 		napi_schedule(&q->napi);
 		local_bh_enable();
 	}
-	nc2_netdev_tell(nd);
-	schedule_work(&nd->state_work);
 }
 
-/* No transmission, interrupt, timer, NAPI; also of a queue that had none yet. */
+/* No transmission, NAPI, timer, interrupt; also of a queue that had none yet. */
 static void nc2_queue_stop(struct nc2_queue *q)
 {
 	struct netdev_queue *txq = netdev_get_tx_queue(q->nd->netdev, q->id);
@@ -210,24 +194,26 @@ static void nc2_queue_stop(struct nc2_queue *q)
 	q->live = false;
 	netif_tx_stop_queue(txq);
 	__netif_tx_unlock_bh(txq);
+	if (live) {
+		/* Uses the interrupt. What would start it afterwards does nothing. */
+		napi_disable(&q->napi);
+		hrtimer_cancel(&q->timer);
+	}
 	if (q->irq) {
 		unbind_from_irqhandler(q->irq, q);
 		q->irq = 0;
 	}
-	if (!live)
-		return;
-	/* Either may start the other. */
-	napi_disable(&q->napi);
-	hrtimer_cancel(&q->timer);
-	nc2_tx_drop_all(q);
-	netdev_tx_reset_queue(txq);
+	if (live) {
+		nc2_tx_drop_all(q);
+		netdev_tx_reset_queue(txq);
+	}
 }
 
 /**
  * nc2_stop - end the work of all queues
  * @nd: device
  *
- * The memory stays, see nc2_queue_free(). May be called at any time.
+ * The memory stays, see nc2_queue_free(). Called by nc2_life_set() only.
  *
  * Context: process, nd->mutex.
  */
@@ -235,39 +221,102 @@ void nc2_stop(struct nc2_dev *nd)
 {
 	unsigned int i;
 
-	WRITE_ONCE(nd->connected, false);
 	netif_carrier_off(nd->netdev);
 	for (i = 0; i < NC2_MAX_QUEUES; i++)
 		nc2_queue_stop(&nd->queue[i]);
 }
 
-/**
- * nc2_queue_free - give up the memory of a queue
- * @q: queue that was stopped
- *
- * May be called at any time after nc2_stop().
- *
- * Context: process, nd->mutex.
- */
-void nc2_queue_free(struct nc2_queue *q)
+/* The pages that packets are copied to; the stack may still have some. */
+static void nc2_queue_free_pages(struct nc2_queue *q)
 {
 	unsigned int i;
 
-	nc2_mem_free(&q->tx_staging);
-	nc2_mem_free(&q->rx_staging);
-	nc2_mem_free(&q->slot_mem);
-	nc2_mem_free(&q->slot_refs);
-	nc2_mem_free(&q->tx_mem);
-	nc2_mem_free(&q->rx_mem);
-	nc2_mem_free(&q->control);
 	for (i = 0; i < NC2_RX_PAGES; i++) {
 		if (q->page[i])
 			put_page(q->page[i]);
 		q->page[i] = NULL;
 	}
 	q->page_left = 0;
+}
+
+/**
+ * nc2_queue_trim - give up pages that an idle queue keeps for packets
+ * @q: queue that runs
+ *
+ * To be called again and again: a queue is idle if it has received nothing since
+ * the last call.
+ *
+ * Context: process, nd->mutex.
+ */
+void nc2_queue_trim(struct nc2_queue *q)
+{
+	u64 packets = READ_ONCE(q->rx_stats.packets);
+
+	if (packets != q->trim_mark || !q->page[q->page_at]) {
+		q->trim_mark = packets;
+		return;
+	}
+	napi_disable(&q->napi);
+	nc2_queue_free_pages(q);
+	napi_enable(&q->napi);
+	/* An event may have come meanwhile. */
+	local_bh_disable();
+	napi_schedule(&q->napi);
+	local_bh_enable();
+}
+
+/* All that may be shared with the other end. */
+static void nc2_queue_mems(struct nc2_queue *q, struct nc2_mem *mem[7])
+{
+	mem[0] = &q->tx_staging;
+	mem[1] = &q->rx_staging;
+	mem[2] = &q->slot_mem;
+	mem[3] = &q->slot_refs;
+	mem[4] = &q->tx_mem;
+	mem[5] = &q->rx_mem;
+	mem[6] = &q->control;
+}
+
+/**
+ * nc2_queue_free - give up the memory of a queue
+ * @q: queue that was stopped
+ *
+ * May be called at any time after nc2_stop(), also again.
+ *
+ * Context: process, nd->mutex.
+ *
+ * Return: number of pages that the other end still has, and that stay.
+ */
+unsigned int nc2_queue_free(struct nc2_queue *q)
+{
+	unsigned int i, held = 0;
+	struct nc2_mem *mem[7];
+
+	if (q->nd->backend)
+		nc2_slots_end(q);
+	nc2_queue_mems(q, mem);
+	for (i = 0; i < ARRAY_SIZE(mem); i++)
+		held += nc2_mem_free(mem[i]);
+	nc2_queue_free_pages(q);
 	kvfree(q->sent);
 	q->sent = NULL;
+	return held;
+}
+
+/**
+ * nc2_queue_abandon - leave to the kernel what nc2_queue_free() has left
+ * @q: queue that was stopped, of a device that is about to go
+ *
+ * Context: process, nd->mutex.
+ */
+void nc2_queue_abandon(struct nc2_queue *q)
+{
+	struct nc2_mem *mem[7];
+	unsigned int i;
+
+	nc2_queue_mems(q, mem);
+	for (i = 0; i < ARRAY_SIZE(mem); i++)
+		nc2_mem_abandon(mem[i]);
 }
 
 /**
@@ -283,5 +332,5 @@ void nc2_queue_break(struct nc2_queue *q, const char *why)
 {
 	WRITE_ONCE(q->broken, true);
 	if (!cmpxchg(&q->nd->broken, NULL, why))
-		schedule_work(&q->nd->state_work);
+		nc2_netdev_poke(q->nd);
 }

@@ -177,12 +177,14 @@ static struct sk_buff *nc2_rx_slot(struct nc2_queue *q, const struct nc2_packet 
 }
 
 /* Copy from the staging area. */
-static void nc2_rx_staged(struct nc2_queue *q, const struct nc2_packet *p,
-			  struct sk_buff *skb)
+static int nc2_rx_staged(struct nc2_queue *q, const struct nc2_packet *p,
+			 struct sk_buff *skb)
 {
 	u32 pos = p->offset;
 	unsigned int i;
 
+	if (!q->rx_staging.area.page)
+		return nc2_copy_skb(q, &q->rx_staging, pos, skb, false);
 	nc2_area_read(&q->rx_staging.area, pos, skb->data, skb_headlen(skb));
 	pos += skb_headlen(skb);
 	for (i = 0; i < skb_shinfo(skb)->nr_frags; i++) {
@@ -192,6 +194,7 @@ static void nc2_rx_staged(struct nc2_queue *q, const struct nc2_packet *p,
 			      skb_frag_size(frag));
 		pos += skb_frag_size(frag);
 	}
+	return 0;
 }
 
 /**
@@ -336,7 +339,7 @@ static struct sk_buff *nc2_rx_fetch(struct nc2_queue *q, const struct nc2_packet
 		nc2_consumer_read(&q->rx, p->prefix_at, skb->data, p->len);
 		break;
 	case NC2_KIND_STAGED:
-		nc2_rx_staged(q, p, skb);
+		*err = nc2_rx_staged(q, p, skb);
 		break;
 	default:
 		*err = nc2_rx_copy(q, p, skb);
@@ -376,8 +379,9 @@ static void nc2_rx_count(struct nc2_queue *q, const struct nc2_packet *p)
 	stats->packets++;
 	stats->bytes += p->len;
 	stats->small += p->kind == NC2_KIND_SMALL;
-	stats->staged += p->kind == NC2_KIND_STAGED;
-	stats->copied += p->kind == NC2_KIND_COPY;
+	stats->staged += p->kind == NC2_KIND_STAGED && q->rx_staging.area.page;
+	stats->copied += p->kind == NC2_KIND_COPY ||
+			 (p->kind == NC2_KIND_STAGED && !q->rx_staging.area.page);
 	stats->slots += p->kind == NC2_KIND_SLOT;
 	u64_stats_update_end(&stats->syncp);
 }
@@ -445,21 +449,12 @@ static u32 nc2_rx_u32(struct nc2_queue *q)
 	return value;
 }
 
-static void nc2_rx_set_max(struct nc2_queue *q, u32 *what, u32 value)
-{
-	struct netdev_queue *txq = netdev_get_tx_queue(q->nd->netdev, q->id);
-
-	__netif_tx_lock(txq, smp_processor_id());
-	*what = value;
-	nc2_tx_go_on(q);
-	__netif_tx_unlock(txq);
-}
-
 /* What the other end says of itself; 0 or -EPROTO. */
 static int nc2_rx_set(struct nc2_queue *q, const struct nc2_msg_hdr *hdr)
 {
 	struct nc2_dev *nd = q->nd;
 	struct nc2_msg_set_offload offload;
+	bool same;
 	u32 value;
 
 	if (hdr->size != sizeof(offload))
@@ -467,23 +462,23 @@ static int nc2_rx_set(struct nc2_queue *q, const struct nc2_msg_hdr *hdr)
 	value = nc2_rx_u32(q);
 	switch (hdr->type) {
 	case NC2_MSG_SET_MAX_PACKETS:
-		/* Once. */
+		/* Once. This end sends no PACKET to which it applies. */
 		if (q->peer_max_packets || !value)
 			return -EPROTO;
-		nc2_rx_set_max(q, &q->peer_max_packets, min_t(u32, value, NC2_MAX_SENT));
+		q->peer_max_packets = value;
 		return 0;
 	case NC2_MSG_SET_MAX_FRAGMENTS:
-		if (!value)
-			return -EPROTO;
-		nc2_rx_set_max(q, &q->peer_max_frags, value);
-		return 0;
+		return value ? 0 : -EPROTO;
 	case NC2_MSG_FINISH_PACKET:
-		return nc2_tx_finish(q, value);
+		/* There is none that could have an answer. */
+		return -EPROTO;
 	}
 	if (q->id)
 		return -EPROTO;
 	if (hdr->type == NC2_MSG_SET_OFFLOAD) {
 		nc2_consumer_read(&q->rx, 0, &offload, sizeof(offload));
+		same = nd->peer_csum == !!offload.csum &&
+		       nd->peer_tso == !!offload.tcpv4_segmentation_offload;
 		WRITE_ONCE(nd->peer_csum, offload.csum);
 		WRITE_ONCE(nd->peer_tso, offload.tcpv4_segmentation_offload);
 	} else {
@@ -492,11 +487,13 @@ static int nc2_rx_set(struct nc2_queue *q, const struct nc2_msg_hdr *hdr)
 		if (READ_ONCE(nd->peer_ready) &&
 		    ((value ^ READ_ONCE(nd->peer_features)) & NC2_FEATURE_STAGING))
 			return -EPROTO;
+		same = nd->peer_ready && value == nd->peer_features;
 		WRITE_ONCE(nd->peer_features, value);
 		/* Pairs with smp_load_acquire() in nc2_start_xmit(). */
 		smp_store_release(&nd->peer_ready, true);
 	}
-	schedule_work(&nd->state_work);
+	if (!same)
+		nc2_netdev_settle(nd);
 	return 0;
 }
 

@@ -17,10 +17,9 @@
  *
  * What is in use of ring and area is known from struct nc2_sent, one for each
  * packet, which are freed in order when the other end's cons has passed their
- * message. If the other end has the area not mapped, its pages are granted
- * once, too; the message then names their references, and what is in use is
- * free when it was answered as well. A backend puts large packets into slots of
- * a frontend that has such, as far as they have come back.
+ * message. A backend that could not map the staging areas writes there by grant
+ * copies, see copy.c. It puts large packets into slots of a frontend that has
+ * such, as far as they have come back.
  *
  * A queue is stopped while there might be no room for the largest packet, so a
  * packet that comes always fits. It asks for an event then, at half of what
@@ -63,20 +62,13 @@ void nc2_tx_notify(struct nc2_queue *q)
 	q->tx_stats.events++;
 }
 
-/* Has the other end got the staging area? */
-static bool nc2_tx_staged(const struct nc2_queue *q)
-{
-	return q->staged && (READ_ONCE(q->nd->peer_features) & NC2_FEATURE_STAGING);
-}
-
 /* Is there room for any packet, and for what must not fail afterwards? */
 static bool nc2_tx_room(const struct nc2_queue *q)
 {
 	return nc2_producer_room(&q->tx, NC2_TX_MAX_MSG, NC2_RESERVE) &&
 	       q->tx_staging.area.size - (q->area_prod - q->area_cons) >=
 			q->limits.packet + NC2_STAGING_ALIGN &&
-	       q->sent_prod - q->sent_cons < NC2_MAX_SENT &&
-	       (nc2_tx_staged(q) || q->unfinished < q->peer_max_packets);
+	       q->sent_prod - q->sent_cons < NC2_MAX_SENT;
 }
 
 static void nc2_tx_put_skb(struct nc2_queue *q, struct nc2_sent *sent)
@@ -102,7 +94,7 @@ static bool nc2_tx_reclaim(struct nc2_queue *q)
 	while (q->sent_cons != q->sent_prod) {
 		struct nc2_sent *sent = &q->sent[q->sent_cons % NC2_MAX_SENT];
 
-		if ((s32)(q->tx.cons - sent->end) < 0 || sent->unfinished)
+		if ((s32)(q->tx.cons - sent->end) < 0)
 			break;
 		nc2_tx_put_skb(q, sent);
 		q->area_cons = sent->area_end;
@@ -184,7 +176,11 @@ static u32 nc2_tx_stage(struct nc2_queue *q, const struct sk_buff *skb)
 {
 	u32 start = ALIGN(q->area_prod, NC2_STAGING_ALIGN);
 
-	q->area_prod = nc2_tx_write(&q->tx_staging.area, start, skb);
+	if (q->tx_staging.area.page)
+		nc2_tx_write(&q->tx_staging.area, start, skb);
+	else if (nc2_copy_skb(q, &q->tx_staging, start, skb, true))
+		nc2_queue_break(q, "staging area that cannot be written");
+	q->area_prod = start + skb->len;
 	return start;
 }
 
@@ -257,14 +253,15 @@ static void nc2_tx_put_staged(struct nc2_queue *q, const struct sk_buff *skb,
 	struct nc2_msg_staged m;
 
 	nc2_write_staged(p, &m);
-	if (q->free_slots && p->len > READ_ONCE(q->nd->tx_copybreak) &&
-	    p->len <= q->limits.slot) {
+	if (p->len > READ_ONCE(q->nd->tx_copybreak) && p->len <= q->limits.slot &&
+	    nc2_slot_wanted(q)) {
 		m.hdr.type = NC2_MSG_SLOT;
 		m.offset = nc2_tx_fill_slot(q, skb);
 		q->tx_stats.slots++;
 	} else {
 		m.offset = nc2_tx_stage(q, skb) & (q->tx_staging.area.size - 1);
-		q->tx_stats.staged++;
+		q->tx_stats.staged += !!q->tx_staging.area.page;
+		q->tx_stats.copied += !q->tx_staging.area.page;
 	}
 	nc2_producer_put(&q->tx, &m, sizeof(m), NULL, 0);
 }
@@ -287,35 +284,6 @@ static void nc2_tx_put_small(struct nc2_queue *q, const struct sk_buff *skb,
 	q->tx_stats.small++;
 }
 
-static void nc2_tx_put_copy(struct nc2_queue *q, const struct sk_buff *skb,
-			    const struct nc2_packet *p)
-{
-	const struct nc2_mem *mem = &q->tx_staging;
-	struct nc2_fragment frag[NC2_MAX_FRAGS];
-	struct nc2_msg_packet m;
-	u32 pos, left = skb->len;
-	unsigned int n = 0;
-
-	nc2_write_packet(p, NC2_PACKET_RECEIVER_COPY, &m);
-	pos = nc2_tx_stage(q, skb);
-	while (left) {
-		u32 off = pos % PAGE_SIZE;
-
-		frag[n].off = off;
-		frag[n].size = min_t(u32, left, PAGE_SIZE - off);
-		frag[n].gref = mem->refs[(pos & (mem->area.size - 1)) / PAGE_SIZE];
-		pos += frag[n].size;
-		left -= frag[n].size;
-		n++;
-	}
-	m.hdr.size = round_up(sizeof(m) + n * sizeof(frag[0]), 8);
-	m.id = q->sent_prod % NC2_MAX_SENT;
-	nc2_producer_put(&q->tx, &m, sizeof(m), frag, n * sizeof(frag[0]));
-	q->sent[m.id].unfinished = true;
-	q->unfinished++;
-	q->tx_stats.copied++;
-}
-
 /*
  * Make the packet one that the other end takes, and describe it; or say that it is
  * not one.
@@ -327,9 +295,6 @@ static bool nc2_tx_prepare(struct nc2_queue *q, struct sk_buff *skb, struct nc2_
 
 	nc2_tx_describe(skb, p);
 	if (nc2_check_packet(p, q->limits.packet))
-		return false;
-	if (skb->len > NC2_SMALL_BYTES && !nc2_tx_staged(q) &&
-	    DIV_ROUND_UP(skb->len, PAGE_SIZE) + 1 > q->peer_max_frags)
 		return false;
 	switch (p->seg) {
 	case NC2_SEG_NONE:
@@ -455,15 +420,12 @@ netdev_tx_t nc2_start_xmit(struct sk_buff *skb, struct net_device *dev)
 		return NETDEV_TX_BUSY;
 	}
 	sent = &q->sent[q->sent_prod % NC2_MAX_SENT];
-	sent->unfinished = false;
 	skb_tx_timestamp(skb);
 	u64_stats_update_begin(&q->tx_stats.syncp);
 	if (len <= NC2_SMALL_BYTES)
 		nc2_tx_put_small(q, skb, &p);
-	else if (nc2_tx_staged(q))
-		nc2_tx_put_staged(q, skb, &p);
 	else
-		nc2_tx_put_copy(q, skb, &p);
+		nc2_tx_put_staged(q, skb, &p);
 	q->tx_stats.packets++;
 	q->tx_stats.bytes += len;
 	u64_stats_update_end(&q->tx_stats.syncp);
@@ -515,8 +477,7 @@ static void nc2_tx_tell(struct nc2_queue *q)
 		return;
 	if (netif_running(nd->netdev))
 		features.features |= NC2_FEATURE_LINK;
-	if (q->staged)
-		features.features |= NC2_FEATURE_STAGING;
+	features.features |= NC2_FEATURE_STAGING;
 	if (have & NETIF_F_RXCSUM)
 		features.features |= NC2_FEATURE_TCPV6_SEG | NC2_FEATURE_UDP_SEG;
 	nc2_producer_put(&q->tx, &features, sizeof(features), NULL, 0);
@@ -602,35 +563,6 @@ unlock:
 }
 
 /**
- * nc2_tx_finish - the other end has answered a packet
- * @q: queue
- * @id: of the packet, as the other end says
- *
- * Context: NAPI.
- *
- * Return: 0, -EPROTO if there was no such packet.
- */
-int nc2_tx_finish(struct nc2_queue *q, u32 id)
-{
-	struct netdev_queue *txq = nc2_txq(q);
-	int ret = -EPROTO;
-
-	__netif_tx_lock(txq, smp_processor_id());
-	if (id < NC2_MAX_SENT && q->sent[id].unfinished) {
-		q->sent[id].unfinished = false;
-		q->unfinished--;
-		/* It may be the last message for a while. */
-		if (netif_xmit_stopped(txq)) {
-			nc2_tx_reclaim(q);
-			nc2_tx_go_on(q);
-		}
-		ret = 0;
-	}
-	__netif_tx_unlock(txq);
-	return ret;
-}
-
-/**
  * nc2_tx_got_slots - the other end has given back slots
  * @q: queue
  * @slots: which, as the other end says
@@ -642,11 +574,10 @@ int nc2_tx_finish(struct nc2_queue *q, u32 id)
 int nc2_tx_got_slots(struct nc2_queue *q, u64 slots)
 {
 	struct netdev_queue *txq = nc2_txq(q);
-	u64 all = q->nd->backend ? BIT_ULL(nc2_slots(q)) - 1 : 0;
 	int ret = -EPROTO;
 
 	__netif_tx_lock(txq, smp_processor_id());
-	if (slots && !(slots & ~(all & ~q->free_slots))) {
+	if (slots && !(slots & ~(q->mapped_slots & ~q->free_slots))) {
 		q->free_slots |= slots;
 		ret = 0;
 	}
@@ -707,6 +638,5 @@ void nc2_tx_drop_all(struct nc2_queue *q)
 {
 	nc2_tx_let_go(q);
 	q->sent_cons = q->sent_prod;
-	q->unfinished = 0;
 	q->stall_seen = false;
 }

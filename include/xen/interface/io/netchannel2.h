@@ -2,90 +2,132 @@
 /*
  * netchannel2: a network channel between two domains.
  *
- * This header is the whole of the protocol; who reads it should be able to
- * write either end. All fields are little-endian. "Must not" is about what a
- * correct end does: the other end may be hostile, so each end checks
- * everything said here before it acts on it, and ends the connection if the
- * other breaks a rule. What is said to be 0 is written as 0 and is not looked at,
- * and flags without a meaning are ignored, so that they can get one.
+ * This header is the whole protocol: its reader should be able to write either
+ * end. All fields are little-endian. "Must not" says what a correct end does. The
+ * other end may be hostile, so each end checks everything said here before it
+ * acts on it, and ends the connection (state Closing) if a rule is broken. Fields
+ * that are said to be 0 are written as 0 and not looked at, and flags without a
+ * meaning are ignored, so that they can get one later.
  *
  * Overview
  * ========
  *
  * A connection is between a frontend, in a guest, and a backend. It has 1 to 16
- * queues. A queue is a control page, two message rings, one in each direction,
- * one event channel, and, if both want it, two staging areas. All memory is the
- * frontend's, granted to the backend. What one end produces, it sends in
- * messages; a message that describes a packet has the packet in itself
- * (PACKET of type SMALL), says where in the staging area it is (STAGED) or which
- * slot it is in (SLOT), or names grant references of pages from which the
- * receiver copies it (PACKET of type RECEIVER_COPY).
+ * queues. A queue is a control page, two message rings and two staging areas, one
+ * of each in each direction, one event channel, and slots if both ends want them.
+ * All shared memory is the frontend's, which grants it to the backend. A backend
+ * grants nothing. What one end produces, it sends in messages. A message that
+ * describes a packet contains it (PACKET of type SMALL), says where in the staging
+ * area it is (STAGED) or which slot it is in (SLOT), or, from a frontend only,
+ * names grant references of pages from which the backend copies it (PACKET of
+ * type RECEIVER_COPY).
  *
  * Which vifs
  * ==========
  *
  * The channel uses the device class "vif", as netif.h does. A vif is offered
- * over netchannel2 if its backend folder has "feature-netchannel2" = "1", or if
- * the last component of the path in its key "script" is "vif-nc2" or begins
- * with "vif-nc2-". The latter is there before any driver has seen the vif. A
- * frontend that can use netchannel2 takes such vifs, one that cannot leaves
- * them alone: the protocol of netif.h is not spoken on them.
+ * over netchannel2 if its backend folder has "feature-netchannel2", or if the
+ * last component of the path in its key "script" is "vif-nc2" or begins with
+ * "vif-nc2-". The latter is there before any driver has seen the vif. A frontend
+ * that can use netchannel2 takes such vifs. One that cannot leaves them alone:
+ * the protocol of netif.h is not spoken on them.
  *
  * Keys of the backend folder
  * ==========================
+ *
+ * Numbers are decimal, from 0 to 2^32 - 1, without sign or spaces.
  *
  * Written by the toolstack, meaning as in netif.h: "mac", "bridge", "ip",
  * "rate" ("BYTES,MICROSECONDS": what the guest may send; it is the limit of the
  * vif, not of each queue), "mtu", "handle", "script".
  *
- * Written by the backend before its state becomes InitWait:
+ * Written by the backend before its state becomes InitWait. The value in brackets
+ * is what a frontend takes for one that is absent:
  *
- * feature-netchannel2	"1": version of this protocol.
- * max-queues		1 to 16.
- * max-ring-page-order	0 to 5: log2 of the pages of one message ring.
+ * feature-netchannel2	Highest version of this protocol that it speaks. Must be
+ *			there.
+ * min-netchannel2	Lowest one [1].
+ * max-queues		1 to 16 [1].
+ * max-ring-page-order	0 to 5: log2 of the pages of one message ring [0].
  * max-staging-pages	Pages of all staging areas and slots of the vif together
- *			that the backend is willing to map; 0: none.
+ *			that the backend accepts, at least 64. Must be there.
+ * max-packet-bytes	Largest packet that it can send and receive, at least
+ *			65536 [65536].
+ * max-slot-pages	Most pages of one slot, at least 16 [16].
  * feature-rx-copy	"1", for frontends of netif.h: they go on to Connected,
  *			and are refused then.
- * feature-extensions	Decimal number, bits NC2_EXT_*: messages from 32 on,
- *			and their options, that the backend understands.
+ * feature-extensions	Bits NC2_EXT_*: messages from 32 on, and their options,
+ *			that the backend understands [0].
+ *
+ * Written by the backend at any time:
+ *
+ * current-mtu		MTU of its network device. A frontend that watches it
+ *			follows [the toolstack's "mtu" in the frontend folder,
+ *			then "mtu" here, then 1500].
  *
  * Keys of the frontend folder
  * ===========================
  *
- * Written by the toolstack: "mac", "trusted".
+ * Written by the toolstack: "mac"; "trusted" [1]; "mtu", at any time: the MTU of
+ * what the vif was attached to, such as a bridge.
  *
- * Written by the frontend before its state becomes Initialised:
+ * Written by the frontend before its state becomes Initialised. A backend refuses
+ * a frontend without a key that has no value in brackets:
  *
- * netchannel2		"1": version of this protocol. Its absence tells the
- *			backend that the frontend is another one.
+ * netchannel2		The version that was chosen, from min-netchannel2 to
+ *			feature-netchannel2. Its absence tells the backend that
+ *			the frontend is of another kind.
  * num-queues		1 to max-queues.
  * ring-page-order	0 to max-ring-page-order.
- * staging-pages	Pages of one staging area: a power of two from 32 to
- *			256, or 0.
- * slots		Slots of one queue, 0 to 48; 0 if staging-pages is 0.
- *			num-queues * (2 * staging-pages + 16 * slots) must not
- *			exceed max-staging-pages.
+ * staging-pages	Pages of one staging area: a power of two from 32 to 256,
+ *			and room for two packets of packet-bytes.
+ * packet-bytes		Largest packet of this connection, in both directions:
+ *			65536 to max-packet-bytes [65536].
+ * slots		Slots of one queue, 0 to 48; read if both ends have
+ *			NC2_EXT_SLOTS, else there are none.
+ *			num-queues * (2 * staging-pages + slot-pages * slots) must
+ *			not exceed max-staging-pages.
+ * slot-pages		Pages of one slot: 16 to max-slot-pages, and not less
+ *			than packet-bytes [16].
  * extensions		As feature-extensions. An extension may be used if both
- *			ends name it.
+ *			ends name it. NC2_EXT_FEATURES and NC2_EXT_STAGING must
+ *			be there.
  * queue-N/control-ref	Grant reference of the control page of queue N, from 0.
+ *			Never 0.
  * queue-N/event-channel Port that the backend is to bind.
  * queue-N/slots-ref	Grant reference of a page with the grant references of
- *			the pages of queue N's slots, 16 for each, 4 bytes each,
- *			if there are any. Granted for reading, and read once.
+ *			the pages of queue N's slots, slot-pages for each, 4
+ *			bytes each; absent if slots is 0. Granted for reading,
+ *			and read once.
+ *
+ * Versions and sizes
+ * ==================
+ *
+ * This is version 1. A frontend chooses the highest version that both ends speak,
+ * and ends its attempt if there is none. A new message or option that an older end
+ * can do without gets a bit in extensions and no version. A connection has packets
+ * of packet-bytes and slots of slot-pages; a driver that knows only 65536 and 16
+ * refuses others. With larger ones, "65536" and "16" in the rest of this text are
+ * to be read as these numbers. A packet of more than 65535 bytes is never in a
+ * message of type PACKET, whose fields are too small for it.
  *
  * States
  * ======
  *
  * Backend: Initialising, keys, InitWait. Frontend: Initialising, waits for
- * InitWait, keys, Initialised. Backend: maps all, Connected. Frontend:
+ * InitWait, keys, Initialised. Backend: maps what it needs, Connected. Frontend:
  * Connected. Either end leaves by Closing; the backend lets go of all memory
  * before its state becomes Closed. A frontend that wants other queues or rings
  * goes to Closed, waits for the backend's Closed, and starts again at
- * Initialising, upon which the backend goes to InitWait. A backend that comes
- * back (its module was loaded again, the guest was moved) goes to InitWait
- * whatever the frontend's state; the frontend then gives up what it had,
- * and starts again. At Initialised, what it offers stands.
+ * Initialising, upon which the backend goes to InitWait. A backend that was not
+ * connected stays in InitWait meanwhile. A backend that comes back (its module was
+ * loaded again, the guest was moved) goes to InitWait whatever the frontend's
+ * state; the frontend then gives up what it had, and starts again. At Initialised,
+ * what it offers stands. A frontend offers nothing new as long as the backend has
+ * pages of an earlier connection mapped: it waits in the state it has.
+ *
+ * An end that is Connected may send at once. The other one may have sent before,
+ * and reads what is there when it begins.
  *
  * Control page
  * ============
@@ -101,7 +143,9 @@
  *
  * Granted for reading and writing; rings and staging areas that the frontend
  * produces are granted for reading only. The references are written before the
- * state becomes Initialised and read once.
+ * state becomes Initialised and read once. What a backend does not map of staging
+ * areas and slots it may copy by these references instead. The frontend does not
+ * see the difference.
  *
  * Each end writes its own struct nc2_endpoint only, so no cache line has two
  * writers, and never reads it back.
@@ -111,12 +155,19 @@
  *
  * A ring is a stream of bytes. prod and cons are free-running counters of the
  * bytes written and read; prod - cons (modulo 2^32) is in the ring and must
- * never exceed its size. A byte of counter c is at c modulo the size of the
- * ring. Neither counter goes backwards. Both are 0 when a connection begins.
+ * never exceed its size. The byte of counter c is at c modulo the size of the
+ * ring. Neither counter goes backwards, and both are multiples of 8 whenever the
+ * other end can see them.
  *
- * A message is contiguous: if it would go beyond the end of the ring, the
+ * When a connection begins all of a struct nc2_endpoint is 0. Each end sets its own
+ * prod_event to 1 before its state becomes Initialised (frontend) or Connected
+ * (backend), so that the first message raises an event; cons_event 0 asks for
+ * none before 2^32 bytes.
+ *
+ * A message is contiguous. If it would go beyond the end of the ring, the
  * producer fills up with a PAD message first. Its size, which is in its header,
- * is a multiple of 8. Several messages may become visible by one change of prod.
+ * is a multiple of 8. A message that ends exactly at the end of the ring needs no
+ * PAD. Several messages may become visible by one change of prod.
  *
  * Producer:	write messages; write barrier; store prod; full barrier; load the
  *		other end's prod_event; notify if it was passed.
@@ -131,6 +182,22 @@
  * prod it has seen, issues a full barrier, and looks at prod again. A producer
  * without room does the same with cons_event and cons.
  *
+ * Liveness
+ * ========
+ *
+ * Each end reads its ring as long as the connection lasts, whatever the state of
+ * the ring it produces: it never waits for room before it reads on. What it has to
+ * send in answer is either kept until there is room (settings, FREE_SLOTS), or has
+ * room reserved: an end that receives PACKETs which need an answer leaves
+ * (max_outstanding_packets + 1) * 8 bytes of its ring free of packets and settings,
+ * for FINISH_PACKET. Packets leave 304 bytes more, so that settings are not kept
+ * behind them for ever. A ring has 4096 bytes at least, so max_outstanding_packets
+ * should not be more than 256.
+ *
+ * A consumer must make cons visible at the latest when it has read 16 messages or
+ * 32 KiB of packets more, and before it waits for an event. An end that has not
+ * read for some seconds what was sent to it may have its packets dropped.
+ *
  * Staging areas
  * =============
  *
@@ -138,8 +205,7 @@
  * byte after the last being the first. The producer of a direction chooses the
  * place. The place belongs to it again when the consumer's cons has passed the
  * message that named it; there is no other answer. The consumer copies, and
- * looks at the copy only. A sender uses it from the moment on at which it has
- * got SET_FEATURES with NC2_FEATURE_STAGING.
+ * looks at the copy only.
  *
  * Slots
  * =====
@@ -159,35 +225,62 @@
  * =======
  *
  * A packet is an Ethernet frame without its check sequence, from 14 to
- * NC2_MAX_PACKET_BYTES bytes, larger than the MTU only with a segmentation type.
- * The receiver makes a copy of the headers, and parses that.
+ * NC2_MAX_PACKET_BYTES bytes, larger than the MTU only with a segmentation type:
+ * then it is what segments are cut from (a "super-packet"). A VLAN tag is in the
+ * frame. The receiver makes a copy of the headers, and parses that.
  *
  * With NC2_PACKET_CSUM_BLANK the checksum of TCP or UDP (of the pseudo header
  * only) is at csum_start + csum_offset, both counted from the first byte of the
  * frame, and the receiver is to complete it from csum_start to the end.
  * csum_start is behind the Ethernet header, and the checksum within the packet. A
- * segmentation type implies it, and asks for segments of mss bytes of payload,
- * from 1 to NC2_MAX_PACKET_BYTES less the Ethernet header. There must not be more
- * segments than NC2_MAX_TCP_SEGS or NC2_MAX_UDP_SEGS. Where one VLAN tag is in
- * the frame, the headers are behind it; a frame with several has neither.
- * Both only after the receiver has said that it takes them; and a packet
- * under way when it takes that back is dropped or completed, it is no error.
+ * receiver may find the place from the headers instead.
  *
- * What is wrong with the place of a checksum, or with the number of segments,
- * or does not fit the headers, costs the packet: a network stack may have been
- * handed it by anybody. The receiver drops it, and the connection goes on.
+ * A super-packet has one set of Ethernet, IP and TCP or UDP headers, of the kind
+ * its segmentation type names, and payload behind them. Lengths in its IP and UDP
+ * headers are those of the whole, or 0 if they do not fit; its checksum is blank.
+ * Each segment has mss bytes of payload, the last one the rest. mss is from 1 to
+ * NC2_MAX_PACKET_BYTES less the Ethernet header. A receiver drops a packet that is
+ * not like this, or that makes more segments than NC2_MAX_TCP_SEGS or
+ * NC2_MAX_UDP_SEGS, and the connection goes on: a network stack may have been
+ * handed it by anybody. The same is true of the place of a checksum. Where one
+ * VLAN tag is in the frame, the headers are behind it; a frame with several tags
+ * has neither a blank checksum nor segments.
  *
- * Packets of a queue are received in the order in which they were sent. A hash is
- * a hint: it may be missing from some packets of a flow and change for others.
+ * Blank checksums and segmentation types are sent only after the receiver has said
+ * that it takes them. A packet under way when it takes that back is dropped or
+ * completed, it is no error. Each end may send 16 settings in a row; one that sends
+ * more is read slowly, and it may take a second until settings have an effect.
  *
- * Queues
- * ======
+ * Hash
+ * ====
+ *
+ * With NC2_EXT_HASH STAGED and SLOT carry a hash of the packet's flow: any function
+ * of the sender's of the addresses (NC2_HASH_L3), or addresses and ports
+ * (NC2_HASH_L4). The receiver must not take it for a particular function, nor for
+ * well spread if it does not trust the sender. It is a hint: it may be missing from
+ * some packets of a flow and change for others. Without the extension hash_type is NC2_HASH_NONE.
+ *
+ * Queues and order of messages
+ * ============================
  *
  * Each queue is on its own. SET_OFFLOAD, SET_FEATURES and SET_HASH_MAP are sent on
  * queue 0 and are for all; SET_MAX_PACKETS, SET_MAX_FRAGMENTS and FREE_SLOTS for the
- * queue they are sent on. An end starts with SET_FEATURES, if the extension is
- * there, and does not send packets before it has got the other end's.
- * Packets of one flow should be sent on one queue.
+ * queue they are sent on. The first messages of an end, in any order among
+ * themselves:
+ *
+ *	on each queue	SET_MAX_PACKETS, once, and SET_MAX_FRAGMENTS: only if it
+ *			is to get PACKETs that need an answer
+ *	on queue 0	SET_OFFLOAD, then SET_FEATURES, once each at least
+ *
+ * An end sends no packets, on any queue, before it has got the other end's
+ * SET_FEATURES. SET_FEATURES may come when packets have been received on other
+ * queues. Packets of a queue are received in the order in which they were sent, so
+ * packets of one flow should be sent on one queue.
+ *
+ * Messages of a type that a receiver does not know, or of an extension that the two
+ * ends have not agreed upon, or whose size is not that of the type, break the
+ * protocol: a sender knows by the extensions what may be sent. A PACKET of type
+ * RECEIVER_COPY or RECEIVER_MAP is sent by frontends only.
  */
 #ifndef __XEN_PUBLIC_IO_NETCHANNEL2_H__
 #define __XEN_PUBLIC_IO_NETCHANNEL2_H__
@@ -216,9 +309,9 @@
 #define NC2_CONTROL_REFS		960
 
 /* feature-extensions, extensions */
-/* SET_FEATURES; the other extensions need it. */
+/* SET_FEATURES; must be there. */
 #define NC2_EXT_FEATURES		0x01
-/* STAGED, staging areas. */
+/* STAGED, staging areas; must be there. */
 #define NC2_EXT_STAGING			0x02
 /* Hash of the flow in STAGED. */
 #define NC2_EXT_HASH			0x04
@@ -398,9 +491,9 @@ struct nc2_msg_set_max_fragments {
 };
 
 /* struct nc2_msg_set_features */
-/* Its network device is up. */
+/* Its network device is up. For information: packets may be sent anyway. */
 #define NC2_FEATURE_LINK		0x01
-/* It has the staging areas mapped. */
+/* Always set, as an end without staging areas does not get this far. */
 #define NC2_FEATURE_STAGING		0x02
 /* It can receive these segmentation types; the latter is for v4 and v6. */
 #define NC2_FEATURE_TCPV6_SEG		0x04
