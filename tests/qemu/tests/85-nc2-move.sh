@@ -57,9 +57,16 @@ for type in pv pvh; do
 	for i in $(seq $turns); do
 		step "guest g1: save and restore $i"
 		must timeout $((200 * patience)) xl save g1 /data/g1.save >/dev/null
+		tcpdump -l -n -e -i xenbr0 'arp and ether src 00:16:3e:00:00:01 and ether dst ff:ff:ff:ff:ff:ff' \
+			>"$state/announced" 2>/dev/null 3>&- &
+		dump=$!
 		must timeout $((200 * patience)) xl restore /data/g1.save >/dev/null
 		rm -f /data/g1.save
 		alive
+		# The switches hear where the guest is now.
+		wait_for 20 grep -qE '(who-has|Request).* 10\.0\.0\.2 .*tell 10\.0\.0\.2|Reply 10\.0\.0\.2' "$state/announced" ||
+			fail "the guest has not announced itself: $(cat "$state/announced")"
+		kill $dump
 	done
 	# Debian's Xen has no shadow paging, which live migration of PV guests needs.
 	for i in $(seq $turns); do

@@ -90,8 +90,19 @@ attack either a6-refs
 attack either a6-revoked
 attack ends a6-setup
 honest
+attack either a7-granted
 attack goes-on a9-storm $ms
 attack goes-on a10-watches $ms
+
+step "a10: settings that change all the time are told to dom0's programs now and then"
+ip -o monitor link dev "vif$id.0" >"$state/monitor" 2>&1 3>&- &
+monitor=$!
+from=$SECONDS
+attack goes-on a10-flap $ms
+kill $monitor
+lines=$(wc -l <"$state/monitor")
+# Four changes at once, then one in a second, each of two lines at most.
+[ "$lines" -le $((12 + 2 * (SECONDS - from))) ] || fail "a10-flap: $lines netlink messages in $((SECONDS - from)) s"
 for c in a11-closing a11-states a11-half a11-reconnect; do
 	attack either $c $ms
 done

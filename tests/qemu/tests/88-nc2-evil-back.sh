@@ -80,6 +80,7 @@ step "a7: the guest needs memory meanwhile"
 guest_post g1 "sleep 1; $canary_fill"
 attack either a7-keep $((5 * ms))
 guest_wait g1 60 || fail "the guest has no memory"
+attack either a7-hold
 honest
 evil_take dom0 "vif-$id-0" $canary
 attack goes-on a9-storm $ms
