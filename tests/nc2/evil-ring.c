@@ -525,6 +525,9 @@ static int evil_counters(unsigned int ms)
 		else
 			evil_wait(evil_peer_left, EVIL_PATIENCE);
 		evil.keep_cons = false;
+		/* Else the other end finds it when it looks next, after the verdict. */
+		if (moves[i].cons)
+			WRITE_ONCE(evil.own->cons, evil.rx.published);
 		evil_verdict(moves[i].name, moves[i].cons ? EVIL_EITHER : EVIL_ENDS);
 	}
 	return 0;
