@@ -136,7 +136,7 @@ static void server_main(void)
 	td_run_dir = dir;
 	td_dev_dir = dir;
 	guest_timer.fn = guest_run;
-	if (td_loop_init() || td_control_open(sock) || td_sandbox_enter(NULL))
+	if (td_loop_init() || td_control_open(sock) || td_sandbox_enter())
 		_exit(2);
 	td_log_open("td_confined_test", 1, LOG_DEBUG);
 	td_timer_start(&guest_timer, GUEST_MS);

@@ -56,7 +56,8 @@ static int in_sandbox(int (*fn)(void))
 		setrlimit(RLIMIT_CORE, &no_core);
 		if (before)
 			before();
-		if (td_sandbox_enter(user))
+		td_sandbox_user(user);
+		if (td_sandbox_enter())
 			_exit(99);
 		/* ASan would do more in _exit() than the sandbox allows. */
 		syscall(SYS_exit_group, fn());

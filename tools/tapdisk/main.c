@@ -94,8 +94,7 @@ static int td_main_signals(void)
  * Serve until there is nothing more to serve. @ready gets the path of the
  * control socket when clients can connect.
  */
-static int td_main_serve(FILE *ready, bool daemon, int level,
-			 const char *user)
+static int td_main_serve(FILE *ready, bool daemon, int level)
 {
 	char path[sizeof(TD_CTL_DIR) + 32];
 	int err;
@@ -116,7 +115,7 @@ static int td_main_serve(FILE *ready, bool daemon, int level,
 	err = td_main_signals();
 	td_log_no_wait();
 	if (!err)
-		err = td_sandbox_enter(user);
+		err = td_sandbox_enter();
 	if (err)
 		goto out_control;
 	fprintf(ready, "%s\n", path);
@@ -220,8 +219,7 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
-	if (user && !*user)
-		user = NULL;
+	td_sandbox_user(user && *user ? user : NULL);
 	if (optind < argc) {
 		fputs(td_usage, stderr);
 		return 2;
@@ -229,6 +227,5 @@ int main(int argc, char **argv)
 	td_log_open("tapdisk2", 0, level);
 	if (daemon)
 		ready = td_main_daemonise();
-	return td_main_serve(ready, daemon, level, user) ? EXIT_FAILURE :
-							   EXIT_SUCCESS;
+	return td_main_serve(ready, daemon, level) ? EXIT_FAILURE : EXIT_SUCCESS;
 }

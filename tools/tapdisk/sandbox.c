@@ -78,6 +78,7 @@ static const int td_sandbox_calls[] = {
 
 static char td_sandbox_names[TD_SANDBOX_NAMES][24];
 static void (*td_sandbox_refused_fn)(int nr);
+static const char *td_sandbox_name;
 
 void td_sandbox_on_refusal(void (*fn)(int nr))
 {
@@ -176,8 +177,14 @@ static int td_sandbox_caps(void)
 	return err;
 }
 
-static int td_sandbox_user(const char *name)
+void td_sandbox_user(const char *name)
 {
+	td_sandbox_name = name;
+}
+
+static int td_sandbox_become_user(void)
+{
+	const char *name = td_sandbox_name;
 	const struct passwd *user;
 
 	if (geteuid())
@@ -251,12 +258,12 @@ static int td_sandbox_seccomp(void)
 	return err;
 }
 
-int td_sandbox_enter(const char *user)
+int td_sandbox_enter(void)
 {
 	int err;
 
 	td_sandbox_memory();
-	err = td_sandbox_user(user);
+	err = td_sandbox_become_user();
 	if (err) {
 		td_err("giving up root: %s", strerror(-err));
 		return err;

@@ -8,9 +8,14 @@
 #define TD_SANDBOX_H
 
 /**
+ * td_sandbox_user() - choose the user that td_sandbox_enter() becomes
+ * @name: user to become, if this is root, kept; NULL: tapdisk, or nobody if
+ *	there is no such user
+ */
+void td_sandbox_user(const char *name);
+
+/**
  * td_sandbox_enter() - lock memory, give up rights
- * @user: user to become, if this is root; NULL: tapdisk, or nobody if there is
- *	no such user
  *
  * What the kernel does not permit is left out with a warning, so that a
  * server without privileges still serves.
@@ -18,7 +23,7 @@
  * Return: 0, or -errno if the process would be left with rights that it was
  * about to give up.
  */
-int td_sandbox_enter(const char *user);
+int td_sandbox_enter(void);
 
 /**
  * td_sandbox_on_refusal() - be told before a system call ends the process
