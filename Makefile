@@ -48,7 +48,7 @@ help:
 	@echo 'On a Debian 12 machine, as root, with nothing prepared:'
 	@echo '  make demo        build all, boot Xen with a Debian guest on a VHD in QEMU,'
 	@echo '                   say what happened, compare the speed'
-	@echo '  make check       all tests (about 50 minutes)'
+	@echo '  make check       all tests (about an hour)'
 	@echo '  make quick       static checks and unit tests (under 5 minutes)'
 	@echo '  make check-long  the same as check, with more rounds of everything random'
 	@echo '  make bench       the speed tables alone, measured anew if anything changed:'
