@@ -40,7 +40,7 @@ static int tap_dev_ioctl(const char *path, unsigned long cmd,
 
 static int tap_dev_load(void)
 {
-	char *argv[] = { "modprobe", "-q", "blktap2", NULL };
+	char *const argv[] = { "modprobe", "-q", "blktap2", NULL };
 	int status, err;
 	pid_t pid;
 
