@@ -64,7 +64,8 @@ static char sock[64];
 static pid_t server;
 static volatile struct guest *guest;
 static rlim_t memlock;
-static bool as_nobody;
+/* User of the server, 0: as the test. */
+static uid_t as_user;
 
 static struct td_timer guest_timer;
 static char guest_buf[SECTORS * 512] __attribute__((aligned(4096)));
@@ -125,9 +126,9 @@ static void server_main(void)
 
 	setrlimit(RLIMIT_CORE, &no_core);
 	if ((memlock && setrlimit(RLIMIT_MEMLOCK, &lock)) ||
-	    (as_nobody && !geteuid() &&
-	     (setresgid(65534, 65534, 65534) ||
-	      setresuid(65534, 65534, 65534))))
+	    (as_user && !geteuid() &&
+	     (setresgid(as_user, as_user, as_user) ||
+	      setresuid(as_user, as_user, as_user))))
 		_exit(4);
 	td_log_open("server", 0, LOG_WARNING);
 	td_log_no_wait();
@@ -169,7 +170,7 @@ static int setup(void **state)
 {
 	(void)state;
 	memlock = 0;
-	as_nobody = false;
+	as_user = 0;
 	server_start();
 	return 0;
 }
@@ -510,7 +511,8 @@ static void test_memlock(void **state)
 	for (i = 0; i < 2; i++) {
 		teardown(NULL);
 		memlock = limits[i];
-		as_nobody = true;
+		/* The limit is for all of a user, and for a while after. */
+		as_user = 1000000 + 2 * getpid() + i;
 		server_start();
 		assert_int_equal(simple(TD_CTL_ATTACH), 0);
 		live(name, 0, NULL);

@@ -83,6 +83,8 @@ int td_loop_init(void)
 		td_err("io_uring with %d entries: %s%s", TD_LOOP_ENTRIES,
 		       strerror(-err), err == -EPERM ?
 		       "; kernel.io_uring_disabled of sysctl must not be 2" :
+		       err == -ENOMEM ?
+		       "; without CAP_IPC_LOCK it counts for RLIMIT_MEMLOCK of all of the user's processes" :
 		       "");
 		return err;
 	}
