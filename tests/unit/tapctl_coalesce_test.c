@@ -44,6 +44,7 @@ static char pid[16];
 static char folder[64];
 static struct vhd_disk *co_disk;	/* of the fake tapdisk */
 static int co_left;			/* steps until the end, 0: no end */
+static int co_folder;			/* errno of fsync() of a folder */
 
 /* Each change of a file or folder is a step. */
 static void co_step(void)
@@ -86,6 +87,18 @@ int unlink(const char *path)
 {
 	co_step();
 	return syscall(SYS_unlink, path);
+}
+
+/* NFS, FUSE and 9p may refuse it for a folder. */
+int fsync(int fd)
+{
+	struct stat st;
+
+	if (co_folder && !fstat(fd, &st) && S_ISDIR(st.st_mode)) {
+		errno = co_folder;
+		return -1;
+	}
+	return syscall(SYS_fsync, fd);
 }
 
 static const char *co_path(const char *name)
@@ -187,6 +200,8 @@ static void co_tapdisk(struct tapctl_fake *f)
 static int co_setup(void **state)
 {
 	int err = tapctl_setup(state);
+
+	co_folder = 0;
 	/* In memory, where nothing waits for a disk. */
 	strcpy(folder, "/dev/shm/tapctl.XXXXXX");
 	if (!mkdtemp(folder))
@@ -316,6 +331,21 @@ static void co_leaf(void **state)
 	assert_int_equal(COALESCE(f, "-r", "1000"), EINVAL);
 	assert_non_null(strstr(f->err, "has no parent to be merged into"));
 	co_end(f, "leaf");
+}
+
+/* Folders that cannot be synced; an error of the disk is something else. */
+static void co_sync(void **state)
+{
+	struct tapctl_fake *f = *state;
+
+	co_up(f);
+	co_folder = EIO;
+	assert_int_equal(COALESCE(f, "-i", co_path("lower")), EIO);
+	assert_non_null(strstr(f->err, "cannot sync the folder of "));
+	co_folder = EINVAL;
+	co_success(f, COALESCE(f, "-i", co_path("lower")));
+	co_success(f, COALESCE(f, "-r", "1000"));
+	co_end(f, "leaf root");
 }
 
 /* A guest that writes a lot: there is more than one round. */
@@ -502,6 +532,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(co_inner),
 		TEST(co_leaf),
+		TEST(co_sync),
 		TEST(co_rounds),
 		TEST(co_wrong),
 		TEST(co_failures),

@@ -566,6 +566,17 @@ int vhd_children(const struct vhd_image *parent, const char *folder,
 		 void *opaque);
 
 /**
+ * vhd_sync_folder() - make what was done to names in a folder durable
+ * @path: a file in the folder
+ *
+ * On a file system that cannot sync a folder, all of it is synced. One that
+ * cannot do that either has nothing to offer: that is no error.
+ *
+ * Return: 0 or -errno, without a message.
+ */
+int vhd_sync_folder(const char *path);
+
+/**
  * struct vhd_copy - what to copy
  * @from: image; of a differencing one the whole chain is read
  * @to: new file, a dynamic image

@@ -100,8 +100,6 @@ int vhd_block_start(const struct vhd_image *image, uint64_t off,
 /* fs.c: what not every file system can do */
 /* Rename to a name that is not taken; -EEXIST if it is. */
 int vhd_rename_new(const char *from, const char *to);
-/* What was done to names in the folder of @path is durable. */
-int vhd_sync_folder(const char *path);
 /* Space for @len bytes, which are zeros then; nothing may be there yet. */
 int vhd_reserve(int fd, uint64_t off, uint64_t len);
 

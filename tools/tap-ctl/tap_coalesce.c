@@ -25,7 +25,6 @@
  * files where this one was.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,15 +66,11 @@ static int tap_remove(const char *path)
 /* What was done to the names in the folder of @path is durable. */
 static int tap_sync_folder(const char *path)
 {
-	char copy[PATH_MAX];
-	int fd, err = 0;
+	int err = vhd_sync_folder(path);
 
-	snprintf(copy, sizeof(copy), "%s", path);
-	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || fsync(fd))
-		err = tap_file_failed("sync the folder of", path);
-	if (fd >= 0)
-		close(fd);
+	if (err)
+		td_err("cannot sync the folder of %s: %s", path,
+		       strerror(-err));
 	return err;
 }
 
