@@ -14,6 +14,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "td_file.h"
+#include "vhd_fault.h"
+
 /*
  * Random load on an image, with clean reopen and kills in between.
  */
@@ -578,6 +581,73 @@ static unsigned int test_hints(uint64_t off, uint32_t bytes)
 	return vfake.starts + vfake.reserves;
 }
 
+static uint32_t dio_mem, dio_offset;	/* what direct I/O takes */
+static bool dio_told;			/* the kernel says so */
+
+int __wrap_statx(int dir, const char *path, int flags, unsigned int mask,
+		 struct statx *st)
+{
+	int ret = __real_statx(dir, path, flags, mask, st);
+
+	st->stx_mask &= ~STATX_DIOALIGN;
+	if (dio_told)
+		st->stx_mask |= mask & STATX_DIOALIGN;
+	st->stx_dio_mem_align = dio_mem;
+	st->stx_dio_offset_align = dio_offset;
+	return ret;
+}
+
+/*
+ * On sectors of 4096 bytes, where to read 512 from a hole succeeds: what the
+ * kernel says counts. All of it is written and read through the page cache.
+ */
+static void test_direct(void **state)
+{
+	static const struct {
+		bool told;
+		uint32_t mem, offset;
+		bool direct;
+	} cases[] = {
+		{ false, 0, 0, true },
+		{ true, 4, 512, true },
+		{ true, 512, 512, true },
+		{ true, 512, 4096, false },
+		{ true, 4096, 512, false },
+		{ true, 0, 0, false },
+	};
+	struct vhd_create spec = { .size = 4 << 20, .fixed = true };
+	uint8_t buf[1024], want[1024];
+	unsigned int i, j;
+	bool direct;
+
+	(void)state;
+	memset(want, 0x77, sizeof(want));
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		dio_told = cases[i].told;
+		dio_mem = cases[i].mem;
+		dio_offset = cases[i].offset;
+		spec.path = vt_path("d.vhd");
+		spec.holes = true;
+		assert_int_equal(vhd_create(&vt_ctx, &spec), 0);
+		assert_int_equal(vfake_open(vt_path("d.vhd"), 0), 0);
+		direct = fcntl(vfake.files[0], F_GETFL) & O_DIRECT;
+		assert_int_equal(direct, cases[i].direct);
+		/* What aio: asks, with the sectors of either disk. */
+		for (j = 512; j <= 4096; j *= 8)
+			assert_int_equal(td_file_direct_ok(vfake.files[0], j),
+					 cases[i].direct || (dio_told &&
+					 dio_mem && j == 4096));
+		assert_int_equal(vfake_do(BLKTAP_OP_WRITE, 1, 2, want, false),
+				 0);
+		assert_int_equal(vfake_do(BLKTAP_OP_READ, 1, 2, buf, false),
+				 0);
+		assert_memory_equal(buf, want, sizeof(buf));
+		assert_int_equal(vfake_close(), 0);
+		vt_sh("rm d.vhd");
+	}
+	dio_told = false;
+}
+
 /* A block that comes in order after another one is announced. */
 static void test_stream(void **state)
 {
@@ -872,6 +942,7 @@ int main(void)
 		TEST_MEM(test_zeroes),
 		TEST_MEM(test_few_syncs),
 		TEST(test_stream),
+		TEST(test_direct),
 		TEST(test_ahead),
 		TEST(test_release),
 		TEST_MEM(test_gap),

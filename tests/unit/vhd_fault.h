@@ -4,6 +4,7 @@
 #define VHD_FAULT_H
 
 #include <stddef.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 void *__real_malloc(size_t size);
@@ -38,5 +39,10 @@ int __real_link(const char *from, const char *to);
 int __wrap_link(const char *from, const char *to);
 int __real_fcntl64(int fd, int cmd, ...);
 int __wrap_fcntl64(int fd, int cmd, ...);
+
+int __real_statx(int dir, const char *path, int flags, unsigned int mask,
+		 struct statx *st);
+int __wrap_statx(int dir, const char *path, int flags, unsigned int mask,
+		 struct statx *st);
 
 #endif /* VHD_FAULT_H */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "td_dio.h"
 #include "td_log.h"
 
 int td_file_lock(int fd, bool exclusive, const char *path)
@@ -31,9 +32,12 @@ int td_file_lock(int fd, bool exclusive, const char *path)
 
 bool td_file_direct_ok(int fd, uint32_t sector_size)
 {
+	uint32_t unit = td_dio_unit(fd);
 	char *buf;
 	ssize_t n;
 
+	if (unit > sector_size)
+		return false;
 	if (posix_memalign((void **)&buf, 4096, 512 + sector_size))
 		return false;
 	n = pread(fd, buf + 512, sector_size, sector_size);

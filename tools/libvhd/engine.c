@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "eng_private.h"
+#include "td_dio.h"
 
 void vhd_eng_queue_add(struct vhd_eng_queue *queue, struct vhd_req *req)
 {
@@ -97,32 +98,38 @@ void vhd_eng_submit(struct vhd_eng *eng, struct vhd_req *req)
 	vhd_eng_start(eng, req);
 }
 
-/*
- * Can 512 bytes be read past the page cache, at any multiple of 512? A device
- * may be the disk of another program like ours: it is not waited for.
- */
-static void vhd_eng_try_direct(int fd)
+/* Does direct I/O take any 512 bytes? For a file of which it is not known. */
+static bool vhd_eng_probe_direct(int fd)
 {
-	int flags = fcntl(fd, F_GETFL);
-	int size;
+	bool ok = false;
 	void *buf;
+	int size;
 
-	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_DIRECT))
-		return;
-	if (!ioctl(fd, BLKSSZGET, &size)) {
-		if (size > (int)VHD_SECTOR)
-			fcntl(fd, F_SETFL, flags);
-		return;
-	}
+	/* It may be the disk of another program like ours: do not wait for it. */
+	if (!ioctl(fd, BLKSSZGET, &size))
+		return size <= (int)VHD_SECTOR;
 	if (!posix_memalign(&buf, 4096, 4096)) {
-		if (pread(fd, (char *)buf + VHD_SECTOR, VHD_SECTOR,
-			  VHD_SECTOR) >= 0) {
-			free(buf);
-			return;
-		}
+		ok = pread(fd, (char *)buf + VHD_SECTOR, VHD_SECTOR,
+			   VHD_SECTOR) >= 0;
 		free(buf);
 	}
-	fcntl(fd, F_SETFL, flags);
+	return ok;
+}
+
+/* O_DIRECT, if any 512 bytes can be read and written that way. */
+static void vhd_eng_try_direct(const struct vhd_image *image)
+{
+	int flags = fcntl(image->fd, F_GETFL);
+	uint32_t unit = td_dio_unit(image->fd);
+
+	if (flags >= 0 && !fcntl(image->fd, F_SETFL, flags | O_DIRECT) &&
+	    (unit ? unit <= VHD_SECTOR : vhd_eng_probe_direct(image->fd)))
+		return;
+	if (flags >= 0)
+		fcntl(image->fd, F_SETFL, flags);
+	vhd_msg(&image->ctx, 0,
+		"%s: direct I/O does not take sectors of 512 bytes there, using the page cache",
+		image->path);
 }
 
 static bool vhd_eng_is_direct(int fd)
@@ -199,7 +206,7 @@ static int vhd_eng_add_layers(struct vhd_eng *eng, struct vhd_image *leaf,
 				       (image->nr_blocks + 7) / 8);
 		}
 		if (!(flags & VHD_ENG_BUFFERED) && image != leaf)
-			vhd_eng_try_direct(image->fd);
+			vhd_eng_try_direct(image);
 	}
 	return 0;
 }
@@ -283,7 +290,7 @@ int vhd_eng_open(const struct vhd_host *host, void *priv,
 	if (!ret && rw)
 		ret = vhd_eng_open_rw(eng);
 	if (!ret && !(flags & VHD_ENG_BUFFERED))
-		vhd_eng_try_direct(leaf->fd);
+		vhd_eng_try_direct(leaf);
 	eng->direct = vhd_eng_is_direct(leaf->fd);
 	if (!ret)
 		ret = vhd_eng_add_files(eng);
