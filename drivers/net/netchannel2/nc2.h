@@ -143,6 +143,8 @@ struct nc2_stats {
  * @unpublished: bytes of packets that the other end does not know to be
  *	consumed (N)
  * @idle: messages in this poll that carry nothing (N)
+ * @past_gro: GRO and the list of packets that it is done with hold none of this
+ *	queue (N)
  * @peer_max_packets: what SET_MAX_PACKETS has said, 0 before it (N)
  * @rx_stats: statistics (N)
  * @trim_mark: packets received when nc2_queue_trim() has looked last (C)
@@ -193,6 +195,7 @@ struct nc2_queue {
 	u32 finished[NC2_MAX_UNFINISHED];
 	unsigned int nr_finished;
 	u32 unpublished;
+	bool past_gro;
 	unsigned int idle;
 	u32 peer_max_packets;
 	struct nc2_stats rx_stats;

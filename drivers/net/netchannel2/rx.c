@@ -9,12 +9,14 @@
  * rules that virtio_net_hdr_to_skb() has for the same: a packet that does not
  * fit them is dropped and counted.
  *
- * All packets take the same way into the stack, through GRO, whatever their size
- * and kind. GRO holds back what it may make larger, so what went past it would
- * overtake packets of its own flow. And none gets the hash that its message may
- * have: GRO keeps packets of different hashes apart, and flushes them in any order,
- * but small packets have none, and a sender's TCP takes another for the same flow
- * whenever it has lost something.
+ * Packets go to the stack in the order in which they came. GRO holds back what it
+ * may make larger, so a packet that went past it could overtake one of its own
+ * flow. A small packet, for which GRO costs more than all else, goes past it only
+ * as long as GRO holds nothing: it held nothing when the poll began, and got
+ * nothing since. No packet gets the hash that its message may have: GRO keeps
+ * packets of different hashes apart and flushes them in any order, but small
+ * packets have none, and a sender's TCP changes the hash of a flow when it has
+ * lost something.
  *
  * But for packets in slots, of a backend that is trusted: there only the headers
  * are copied, and the stack gets the page itself. It has as many references as it
@@ -436,7 +438,12 @@ static int nc2_rx_packet(struct nc2_queue *q, const struct nc2_packet *p, bool d
 		return 0;
 	}
 	nc2_rx_count(q, p);
-	napi_gro_receive(&q->napi, skb);
+	if (p->kind == NC2_KIND_SMALL && q->past_gro) {
+		netif_receive_skb(skb);
+	} else {
+		q->past_gro = false;
+		napi_gro_receive(&q->napi, skb);
+	}
 	return 0;
 }
 
@@ -676,6 +683,8 @@ int nc2_poll(struct napi_struct *napi, int budget)
 		if (!budget)
 			return 0;
 		q->idle = 0;
+		/* Packets that GRO is done with are not kept from poll to poll. */
+		q->past_gro = !napi->gro_bitmask;
 		work = nc2_rx_all(q, budget);
 	}
 	if (work < 0) {
