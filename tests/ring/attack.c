@@ -102,10 +102,16 @@ static struct attack_io *attack_io_start(int minor, off_t at, size_t len,
 		exit(1);
 	io->len = len;
 	io->pid = fork();
-	if (io->pid)
+	if (io->pid) {
+		/* Until then it has the ring device open as well. */
+		while (io->pid > 0 &&
+		       !__atomic_load_n(&io->apart, __ATOMIC_ACQUIRE))
+			usleep(100);
 		return io;
+	}
 	for (fd = 3; fd < 64; fd++)
 		close(fd);
+	__atomic_store_n(&io->apart, true, __ATOMIC_RELEASE);
 	io->error = attack_io_run(io, minor, at, byte, flush);
 	__atomic_store_n(&io->done, true, __ATOMIC_RELEASE);
 	_exit(0);

@@ -55,6 +55,7 @@ extern const struct attack_test attack_stuck_tests[];
 struct attack_io {
 	pid_t pid;
 	int error;
+	bool apart;
 	bool done;
 	size_t len;
 	char data[1 << 20];
