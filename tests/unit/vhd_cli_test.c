@@ -79,6 +79,88 @@ static void test_stream(void **state)
 	vcli_says("copy -n b.vhd -N - -R --rescue", 2, "goes with -R alone");
 }
 
+/* The same the other way: with and without a size, into images of all kinds. */
+static void test_stream_in(void **state)
+{
+	static const struct {
+		const char *cmd;
+		const char *what;
+	} bad[] = {
+		{ "!head -c 4M r.raw | $UTIL copy -n - -s 5M -N n",
+		  "standard input: ended after 4194304 bytes, must have 5242880" },
+		{ "!cat r.raw r.raw | $UTIL copy -n - -s 5M -N n",
+		  "standard input: has more than 5242880 bytes" },
+		{ "!cat r.raw | $UTIL copy -n - -N n -t fixed",
+		  "needs to know the size of the stream" },
+		{ "!cat a.vhd | $UTIL copy -n - -N n", "is a VHD image" },
+		{ "!: | $UTIL copy -n - -N n", "standard input: is empty" },
+		{ "copy -n - -N n </", "standard input: cannot read" },
+		{ "copy -n - -N a.vhd <r.raw", "cannot create: File exists" },
+	};
+	size_t i;
+
+	(void)state;
+	vcli_is("!head -c 3M /dev/urandom >r.raw; truncate -s 5M r.raw", 0, "");
+	vcli_is("!cat r.raw | $UTIL copy -n - -r -N a.vhd", 0, "");
+	vcli_is("!cat r.raw | $UTIL copy -n - -s 5M -N b.vhd -p 2>&1 | tr '\\r' '\\n' | tail -n 1",
+		0, "100.00%%\n");
+	vcli_is("copy -n - -N c.vhd -t fixed <r.raw", 0, "");
+	vcli_is("!cat r.raw | $UTIL copy -n - -N d.vhd -s 5M -t fixed", 0, "");
+	vcli_is("!for i in a b c d; do $UTIL check -n $i.vhd -b && $UTIL query -n $i.vhd -v --bytes && $UTIL copy -n $i.vhd -N - -R | cmp - r.raw; done",
+		0, "a.vhd is valid\n5242880\nb.vhd is valid\n5242880\n"
+		"c.vhd is valid\n5242880\nd.vhd is valid\n5242880\n");
+	/* Zeros take no space; the table of the first is for any size. */
+	vcli_is("query -n a.vhd -a -S", 0, "2\n2088960\n");
+	vcli_is("query -n b.vhd -a -S", 0, "2\n6\n");
+	vcli_is("!cat r.raw | $UTIL copy -n - -N e.raw -R; cmp e.raw r.raw; test $(stat -c %b e.raw) -lt 8192",
+		0, "");
+	/* More than there is: zeros; and a size that no disk has. */
+	vcli_is("!cat r.raw | $UTIL copy -n - -N f.vhd --align 4M; $UTIL query -n f.vhd -v",
+		0, "8\n");
+	vcli_is("!head -c 1000 r.raw | $UTIL copy -n - -N g.vhd 2>&1; $UTIL query -n g.vhd -v --bytes; $UTIL copy -n g.vhd -N - -R | head -c 1000 | cmp - r.raw -n 1000",
+		0, "vhd-util: standard input: has 1000 bytes, not a multiple of 512: zeros follow\n1024\n");
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		vcli_says(bad[i].cmd, 1, bad[i].what);
+		vcli_is("!ls n*", 2, "ls: cannot access 'n*': No such file or directory\n");
+	}
+	vcli_is("!cat a.vhd | $UTIL copy -n - -r -N i.raw -R; cmp i.raw a.vhd",
+		0, "");
+	vcli_says("copy -n a.vhd -N n -s 5M", 2, "-s goes with -n -");
+	vcli_says("copy -n - -N - -R <r.raw", 2, "goes with -R alone");
+	vcli_says("copy -n - -N n --rescue <r.raw", 2, "excludes -n -");
+}
+
+/* Over what is there: its size is the copy's, and nothing old shows. */
+static void test_overwrite(void **state)
+{
+	(void)state;
+	vcli_is("!head -c 3M /dev/urandom >r.raw; truncate -s 5M r.raw; $UTIL copy -r -n r.raw -N a.vhd; $UTIL snapshot -n b.vhd -p a.vhd",
+		0, "");
+	vcli_is("!for s in 1M 5M 9M; do head -c $s /dev/zero | tr '\\0' x >t; ln -f t same; $UTIL copy -n b.vhd -N t -R --overwrite; cmp t r.raw; cmp same r.raw; done; ls",
+		0, "a.vhd\nb.vhd\nr.raw\nsame\nt\n");
+	vcli_is("!head -c 9M /dev/zero | tr '\\0' x >t; cat r.raw | $UTIL copy -n - -N t -R --overwrite; cmp t r.raw",
+		0, "");
+	vcli_says("copy -n b.vhd -N t -R", 1, "t: cannot create: File exists");
+	vcli_says("copy -n b.vhd -N t --overwrite", 2, "goes with -R");
+	vcli_says("copy -n b.vhd -N n -R --overwrite", 1,
+		  "n: cannot overwrite: No such file");
+	vcli_says("copy -n b.vhd -N /dev/null -R --overwrite", 1,
+		  "must be a regular file or block device");
+	vcli_is("!cp a.vhd before; for n in a b; do $UTIL copy -n b.vhd -N $n.vhd -R --overwrite; done; $UTIL copy -n - -r -N a.vhd -R --overwrite <a.vhd; cmp a.vhd before",
+		0, "vhd-util: a.vhd: cannot overwrite: it is what is to be copied, or a parent of it\n"
+		"vhd-util: b.vhd: cannot overwrite: it is what is to be copied, or a parent of it\n"
+		"vhd-util: a.vhd: cannot overwrite: it is what is to be copied, or a parent of it\n");
+	/* Somebody has it open; a stream that ends early. */
+	vcli_says("!python3 -c 'import fcntl, os, struct, subprocess, sys\n"
+		  "f = os.open(\"t\", os.O_RDWR)\n"
+		  "fcntl.fcntl(f, 37, struct.pack(\"hhqqi4x\", fcntl.F_RDLCK, 0, 0, 0, 0))\n"
+		  "sys.exit(subprocess.call(sys.argv[1:]))' $UTIL copy -n b.vhd -N t -R --overwrite",
+		  1, "t: in use");
+	vcli_is("!cmp t r.raw", 0, "");
+	vcli_says("!head -c 1M r.raw | $UTIL copy -n - -s 5M -N t -R --overwrite",
+		  1, "t: holds only a part of the copy");
+}
+
 /*
  * One line says which file, and why; what was there before is whole, and
  * nothing is left behind.
@@ -239,6 +321,8 @@ int main(void)
 		TEST(test_closed),
 		TEST(test_output),
 		TEST(test_stream),
+		TEST(test_stream_in),
+		TEST(test_overwrite),
 		TEST(test_full),
 		TEST(test_sizes),
 		TEST(test_help),

@@ -183,7 +183,7 @@ static void test_examples(void **state)
 	top[len] = 0;
 	*strstr(top, "/build/") = 0;
 	snprintf(cmd, sizeof(cmd),
-		 "!mkdir golden; sed -n 's/^# //p' %s/Documentation/man/vhd-util.8 | sed -e \"s,/srv/images,$PWD,; s,/srv/golden,$PWD/golden,; s,0480,0,; s,0960,0,; s,^vhd-util,$UTIL,\" >ex", top);
+		 "!mkdir golden; sed -n 's/^# //p' %s/Documentation/man/vhd-util.8 | sed -e \"s,/srv/images,$PWD,; s,/srv/golden,$PWD/golden,; s,0480,0,; s,0960,0,; s,^vhd-util,$UTIL,; s,| vhd-util,| $UTIL,\" >ex", top);
 	vcli_is(cmd, 0, "");
 	/* There is nothing to revert if nothing was interrupted. */
 	vcli_says("!grep -c 'revert -n guest.vhd -j guest.undo' ex", 0, "1\n");

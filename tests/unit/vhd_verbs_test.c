@@ -611,6 +611,32 @@ static void verbs_device(const char *dev)
 	snprintf(cmd, sizeof(cmd), "copy -n %s -N d.vhd", dev);
 	vcli_is(cmd, 0, "");
 	verbs_same("d.vhd", "a.raw");
+	/* Over it; not if it is too small, mounted, or what is read. */
+	vcli_is("!head -c 3M /dev/urandom >o.raw; truncate -s 20M o.raw", 0,
+		"");
+	snprintf(cmd, sizeof(cmd), "copy -n o.raw -r -N %s -R --overwrite",
+		 dev);
+	vcli_is(cmd, 0, "");
+	snprintf(cmd, sizeof(cmd),
+		 "!sync %s; cmp -n 20971520 dev o.raw", dev);
+	vcli_is(cmd, 0, "");
+	snprintf(cmd, sizeof(cmd),
+		 "copy -n %s -r -N %s -R --overwrite", dev, dev);
+	vcli_says(cmd, 1, "it is what is to be copied");
+	snprintf(cmd, sizeof(cmd),
+		 "!head -c 41M /dev/zero >large; $UTIL copy -n large -r -N %s -R --overwrite",
+		 dev);
+	vcli_says(cmd, 1, "bytes, must have 42991616 at least");
+	/* What mounts it opens it in this way. */
+	snprintf(cmd, sizeof(cmd),
+		 "!python3 -c 'import os, subprocess, sys\n"
+		 "f = os.open(sys.argv[1], os.O_RDONLY | os.O_EXCL)\n"
+		 "sys.exit(subprocess.call(sys.argv[2:]))' %s $UTIL copy -n large -r -N %s -R --overwrite",
+		 dev, dev);
+	vcli_says(cmd, 1, "in use: mounted, or a part of another device");
+	snprintf(cmd, sizeof(cmd),
+		 "!sync %s; cmp -n 20971520 dev o.raw", dev);
+	vcli_is(cmd, 0, "");
 }
 
 static void test_device(void **state)

@@ -461,23 +461,14 @@ int vhd_coalesce(const struct vhd_ctx *ctx, const struct vhd_coalesce *spec,
 	return ret;
 }
 
-int vhd_copy(const struct vhd_ctx *ctx, const struct vhd_copy *spec)
+static int vhd_copy_new(const struct vhd_ctx *ctx,
+			const struct vhd_copy *spec,
+			const struct vhd_image *from)
 {
 	struct vhd_create create = { 0 };
-	struct vhd_image *from;
 	struct vhd_part part;
 	int ret;
 
-	ret = vhd_open_either(ctx, spec->from, spec->from_raw, VHD_OPEN_LOCK |
-			      VHD_OPEN_PARENTS, &from);
-	if (ret)
-		return ret;
-	if (spec->align % VHD_SECTOR || spec->align > VHD_ALIGN_MAX) {
-		vhd_close(from);
-		return vhd_msg(ctx, -EINVAL,
-			       "%s: the size is to be a multiple of %" PRIu64 " bytes, which must be a multiple of 512 up to %u",
-			       spec->to, spec->align, VHD_ALIGN_MAX);
-	}
 	posix_fadvise(from->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 	create.size = vhd_round_up(from->size, spec->align ? spec->align :
 				   VHD_SECTOR);
@@ -486,11 +477,30 @@ int vhd_copy(const struct vhd_ctx *ctx, const struct vhd_copy *spec)
 	create.holes = true;
 	ret = vhd_part_begin(&part, ctx, spec->to,
 			     spec->to_raw ? NULL : &create, create.size);
-	if (!ret) {
-		ret = vhd_merge(part.target, from, NULL, &spec->progress,
-				NULL);
-		ret = vhd_part_end(&part, ret, NULL);
-	}
+	if (ret)
+		return ret;
+	ret = vhd_merge(part.target, from, NULL, &spec->progress, NULL);
+	return vhd_part_end(&part, ret, NULL);
+}
+
+int vhd_copy(const struct vhd_ctx *ctx, const struct vhd_copy *spec)
+{
+	struct vhd_image *from = NULL;
+	int ret = 0;
+
+	if (!spec->stream)
+		ret = vhd_open_either(ctx, spec->from, spec->from_raw,
+				      VHD_OPEN_LOCK | VHD_OPEN_PARENTS, &from);
+	if (ret)
+		return ret;
+	if (spec->align % VHD_SECTOR || spec->align > VHD_ALIGN_MAX)
+		ret = vhd_msg(ctx, -EINVAL,
+			      "%s: the size is to be a multiple of %" PRIu64 " bytes, which must be a multiple of 512 up to %u",
+			      spec->to, spec->align, VHD_ALIGN_MAX);
+	else if (spec->stream || spec->overwrite)
+		ret = vhd_copy_pour(ctx, spec, from);
+	else
+		ret = vhd_copy_new(ctx, spec, from);
 	vhd_close(from);
 	return ret;
 }

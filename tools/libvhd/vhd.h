@@ -583,6 +583,13 @@ int vhd_sync_folder(const char *path);
  * @from_raw: @from is no VHD
  * @to_raw: @to is to be none
  * @to_fixed: @to is to be a fixed image, zeros as holes
+ * @stream: the disk is raw and comes from @stream_fd; @from is what messages
+ *	call it. @from_raw: even if it begins as a VHD does
+ * @stream_fd: descriptor to read from, to its end
+ * @size: bytes that the stream must have; 0: as many as come
+ * @overwrite: @to is a raw disk that is there already: a block device, which
+ *	must be large enough, or a file, which gets the size of the copy. With
+ *	@to_raw only
  * @align: the new disk gets a multiple of that many bytes; 0: as large as
  *	@from
  * @progress: how far it has come
@@ -593,6 +600,10 @@ struct vhd_copy {
 	bool from_raw;
 	bool to_raw;
 	bool to_fixed;
+	bool stream;
+	int stream_fd;
+	uint64_t size;
+	bool overwrite;
 	uint64_t align;
 	struct vhd_progress progress;
 };

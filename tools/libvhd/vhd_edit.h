@@ -118,6 +118,10 @@ int vhd_part_begin(struct vhd_part *part, const struct vhd_ctx *ctx,
 /* @error: what has happened so far; 0: the image gets its name. */
 int vhd_part_end(struct vhd_part *part, int error, uint64_t *sectors);
 
+/* pour.c: @from: NULL: a stream */
+int vhd_copy_pour(const struct vhd_ctx *ctx, const struct vhd_copy *spec,
+		  const struct vhd_image *from);
+
 /*
  * family.c: to be asked before what an image holds is changed, because its
  * children show it.

@@ -168,6 +168,8 @@ int vu_run(const struct vu_verb *verb, int argc, char **argv)
 		{ "align", required_argument, NULL, VU_ALIGN },
 		{ "shrink", no_argument, NULL, VU_LONG_FLAGS + VU_SHRINK },
 		{ "rescue", no_argument, NULL, VU_LONG_FLAGS + VU_RESCUE },
+		{ "overwrite", no_argument, NULL,
+		  VU_LONG_FLAGS + VU_OVERWRITE },
 		{ NULL, 0, NULL, 0 },
 	};
 	struct vu_args args = { .verb = verb->name };

@@ -143,19 +143,22 @@ static const struct vu_verb vu_verbs[] = {
 	  "  -t SECTOR     with -b: last sector\n"
 	  "  -B            ignored\n"
 	  VU_HELP_PROGRESS, vu_fill },
-	{ "copy", "n:N:rRt:A:p", "nN", VU_JSON | VU_RESCUE,
-	  "-n FILE -N NEW [-r] [-t dynamic|fixed|raw] [--align BYTES] [--rescue [--json]] [-p]",
+	{ "copy", "n:N:rRt:A:s:p", "nN", VU_JSON | VU_RESCUE | VU_OVERWRITE,
+	  "-n FILE -N NEW [-r] [-s SIZE] [-t dynamic|fixed|raw] [--align BYTES] [--overwrite] [--rescue [--json]] [-p]",
 	  "Copy the disk, parents included, to a new image.\n"
-	  VU_HELP_FILE
+	  "  -n FILE       the image; - is the standard input, a raw disk\n"
 	  "  -N NEW        the new image; it must not exist\n"
 	  "  -r            FILE is a raw image\n"
+	  "  -s SIZE       the standard input has that size, or it is an error\n"
 	  "  -t TYPE       NEW is to be dynamic (the default), fixed or raw\n"
 	  "  -R            the same as -t raw; - is the standard output\n"
 	  "  --align BYTES the size is rounded up to a multiple of that\n"
+	  "  --overwrite   with -R: NEW exists; all that is in it is lost\n"
 	  "  --rescue      FILE is damaged: copy what can be read, list the rest;\n"
 	  "                exit status 3 if something is missing\n"
 	  "  --json        with --rescue: print JSON\n"
-	  VU_HELP_PROGRESS, vu_copy },
+	  VU_HELP_PROGRESS
+	  VU_HELP_SIZES, vu_copy },
 	{ "compact", "n:p", "n", 0, "-n FILE [-p]",
 	  "Drop blocks that hold nothing, and make the file smaller.\n"
 	  VU_HELP_FILE

@@ -5,6 +5,7 @@
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "td_progress.h"
 #include "vhd_util.h"
@@ -202,6 +203,36 @@ static int vu_copy_out(const struct vu_args *args)
 	return vu_status(ret);
 }
 
+/* What goes with a stream, at either end, and with what is overwritten. */
+static int vu_copy_excluded(const struct vu_args *args,
+			    const struct vhd_copy *spec)
+{
+	bool rescue = args->flags & VU_RESCUE;
+	const char *type = args->opt['t'];
+
+	if (!strcmp(spec->to, "-") &&
+	    (!spec->to_raw || spec->from_raw || args->flags || type ||
+	     args->opt[VU_ALIGN] || spec->stream))
+		return vu_wrong(args, "-N - goes with -R alone: a stream holds a raw disk");
+	if (rescue && (type || args->opt[VU_ALIGN]))
+		return vu_wrong(args, "--rescue excludes -t and --align");
+	if (rescue && (spec->stream || spec->overwrite))
+		return vu_wrong(args, "--rescue excludes -n - and --overwrite");
+	if (!rescue && args->flags & VU_JSON)
+		return vu_wrong(args, "--json goes with --rescue");
+	if (args->opt['s'] && !spec->stream)
+		return vu_wrong(args, "-s goes with -n -: else the size is that of the image");
+	if (spec->stream && isatty(STDIN_FILENO))
+		return vu_wrong(args, "-n -: the standard input is a terminal, must be a raw disk");
+	if (type && strcmp(type, "dynamic") && strcmp(type, "fixed") &&
+	    strcmp(type, "raw"))
+		return vu_wrong(args, "-t is %s, must be dynamic, fixed or raw",
+				type);
+	if (type && spec->to_raw && strcmp(type, "raw"))
+		return vu_wrong(args, "-t %s excludes -R", type);
+	return 0;
+}
+
 int vu_copy(const struct vu_args *args)
 {
 	struct td_progress progress;
@@ -210,32 +241,28 @@ int vu_copy(const struct vu_args *args)
 		.to = args->opt['N'],
 		.from_raw = args->opt['r'],
 		.to_raw = args->opt['R'],
+		.stream = !strcmp(args->opt['n'], "-"),
+		.stream_fd = STDIN_FILENO,
+		.overwrite = args->flags & VU_OVERWRITE,
 		.progress = { td_progress, &progress },
 	};
 	const char *type = args->opt['t'];
 	int ret;
 
-	if (!strcmp(spec.to, "-")) {
-		if (!spec.to_raw || spec.from_raw || args->flags ||
-		    type || args->opt[VU_ALIGN])
-			return vu_wrong(args, "-N - goes with -R alone: a stream holds a raw disk");
+	if (vu_copy_excluded(args, &spec))
+		return VU_USAGE;
+	if (!strcmp(spec.to, "-"))
 		return vu_copy_out(args);
-	}
-	if (args->flags & VU_RESCUE && (type || args->opt[VU_ALIGN]))
-		return vu_wrong(args, "--rescue excludes -t and --align");
 	if (args->flags & VU_RESCUE)
 		return vu_rescue(args);
-	if (args->flags & VU_JSON)
-		return vu_wrong(args, "--json goes with --rescue");
-	if (type && strcmp(type, "dynamic") && strcmp(type, "fixed") &&
-	    strcmp(type, "raw"))
-		return vu_wrong(args, "-t is %s, must be dynamic, fixed or raw",
-				type);
-	if (type && spec.to_raw && strcmp(type, "raw"))
-		return vu_wrong(args, "-t %s excludes -R", type);
 	spec.to_fixed = type && !strcmp(type, "fixed");
 	spec.to_raw |= type && !strcmp(type, "raw");
-	if (vu_size(args, VU_ALIGN, 1, VHD_SECTOR, 1 << 30, &spec.align))
+	if (spec.overwrite && !spec.to_raw)
+		return vu_wrong(args, "--overwrite goes with -R: only a raw disk has its place already");
+	if (spec.stream)
+		spec.from = "standard input";
+	if (vu_size(args, VU_ALIGN, 1, VHD_SECTOR, 1 << 30, &spec.align) ||
+	    vu_disk_size(args, 's', &spec.size))
 		return VU_USAGE;
 	td_progress_init(&progress, args->opt['p']);
 	ret = vhd_copy(&vu_ctx, &spec);

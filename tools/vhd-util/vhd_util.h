@@ -31,7 +31,7 @@
  * @opt: for each option letter NULL, or its argument, or "" if it has none
  * @order: the letters in the order they were given, each once
  * @flags: long options that were given: VU_JSON, VU_BYTES, VU_SHRINK,
- *	VU_RESCUE
+ *	VU_RESCUE, VU_OVERWRITE
  * @argv: arguments that are no options
  * @argc: number of them
  */
@@ -49,6 +49,7 @@ struct vu_args {
 #define VU_BYTES	0x4	/* has --bytes */
 #define VU_SHRINK	0x8	/* has --shrink */
 #define VU_RESCUE	0x10	/* has --rescue */
+#define VU_OVERWRITE	0x20	/* has --overwrite */
 
 /* The letter of --align. */
 #define VU_ALIGN	'A'
