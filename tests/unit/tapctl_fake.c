@@ -518,6 +518,13 @@ static void tapctl_serve(struct tapctl_daemon *d, int fd)
 		return;
 	case TAPCTL_DYING:
 		_exit(1);
+	case TAPCTL_SLOW:
+		if (msg.type == TD_CTL_LIST)
+			break;
+		/* Another descriptor keeps the connection. */
+		if (dup(fd) < 0)
+			abort();
+		return;
 	default:
 		break;
 	}

@@ -37,6 +37,8 @@ enum tapctl_manner {
 	TAPCTL_DYING,
 	/* STATS: text that is no JSON. */
 	TAPCTL_NO_JSON,
+	/* Answers LIST, and nothing else. */
+	TAPCTL_SLOW,
 };
 
 struct tapctl_fake {

@@ -18,8 +18,68 @@
 #define TAP_CALL_TIMEOUT	30000
 /* What an answer may take beyond the time that the caller gives. */
 #define TAP_ANSWER_TIMEOUT	2000
+/* For another request, when one was not answered in time. */
+#define TAP_PROBE_TIMEOUT	1000
 /* How often a request that is refused with "busy" is repeated. */
 #define TAP_RETRY		50
+
+/*
+ * State of a process as in proc_pid_stat(5), or 'X' if there is none. @where:
+ * the kernel's function it waits in, or empty.
+ */
+static char tap_image_state(const struct tap_env *env, int pid, char *where,
+			    size_t size)
+{
+	char path[PATH_MAX], stat[512];
+	const char *p;
+
+	snprintf(path, sizeof(path), "%s/%d/wchan", env->proc, pid);
+	if (tap_read_file(path, where, size) < 0 || !strcmp(where, "0"))
+		where[0] = '\0';
+	snprintf(path, sizeof(path), "%s/%d/stat", env->proc, pid);
+	/* "PID (NAME) STATE ...", and the name may be anything. */
+	if (tap_read_file(path, stat, sizeof(stat)) < 0)
+		return 'X';
+	p = strrchr(stat, ')');
+	return p && p[1] ? p[2] : 'X';
+}
+
+/*
+ * No answer in time: is the tapdisk slow or does it hang? One that is slow
+ * answers somebody else; of one that does not, the kernel knows more.
+ */
+static void tap_image_silent(const struct tap_env *env, int pid,
+			     int timeout_ms, char *text)
+{
+	struct td_ctl_msg msg = { .type = TD_CTL_LIST, .cookie = 0xffff };
+	char path[PATH_MAX], where[64], why[200], state;
+
+	snprintf(path, sizeof(path), "%s/" TD_CTL_PREFIX "%d", env->run, pid);
+	if (!td_ctl_call_path(path, &msg, TAP_PROBE_TIMEOUT)) {
+		snprintf(text, TAP_TEXT_MAX,
+			 "no answer within %d s, but it answers other requests: it is slow, it does not hang",
+			 timeout_ms / 1000);
+		return;
+	}
+	state = tap_image_state(env, pid, where, sizeof(where));
+	if (state == 'X' || state == 'Z')
+		snprintf(why, sizeof(why), "it has ended");
+	else if (state == 'T' || state == 't')
+		snprintf(why, sizeof(why),
+			 "it is stopped, kill -CONT %d lets it go on", pid);
+	else if (state == 'D')
+		snprintf(why, sizeof(why),
+			 "it waits in the kernel%s%s, probably for its storage",
+			 *where ? " in " : "", where);
+	else if (state == 'R')
+		snprintf(why, sizeof(why), "it is busy");
+	else
+		snprintf(why, sizeof(why), "it hangs%s%s",
+			 *where ? " in " : "", where);
+	snprintf(text, TAP_TEXT_MAX,
+		 "no answer within %d s, nor to another request: %s",
+		 timeout_ms / 1000, why);
+}
 
 /* @keep: NULL, or for the connection. */
 static int tap_image_call_keep(const struct tap_env *env, int pid,
@@ -48,8 +108,7 @@ static int tap_image_call_keep(const struct tap_env *env, int pid,
 	else if (err == -ECONNREFUSED || access(path, F_OK))
 		snprintf(text, TAP_TEXT_MAX, "no such tapdisk");
 	else if (err == -ETIMEDOUT)
-		snprintf(text, TAP_TEXT_MAX, "no answer within %d s",
-			 timeout_ms / 1000);
+		tap_image_silent(env, pid, timeout_ms, text);
 	else
 		snprintf(text, TAP_TEXT_MAX, "%s", strerror(-err));
 	for (p = text; *p; p++)
@@ -290,7 +349,7 @@ static int tap_image_stats_fd(int fd, int minor, char **text)
 
 int tap_image_stats(const struct tap_env *env, int pid, int minor, char **text)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], why[TAP_TEXT_MAX];
 	int fd, err;
 
 	snprintf(path, sizeof(path), "%s/" TD_CTL_PREFIX "%d", env->run, pid);
@@ -298,9 +357,12 @@ int tap_image_stats(const struct tap_env *env, int pid, int minor, char **text)
 	err = fd < 0 ? fd : tap_image_stats_fd(fd, minor, text);
 	if (fd >= 0)
 		close(fd);
+	snprintf(why, sizeof(why), "%s", strerror(-err));
+	if (err == -ETIMEDOUT)
+		tap_image_silent(env, pid, TAP_STATS_TIMEOUT, why);
 	if (err)
 		td_err("no statistics of minor %d from tapdisk %d: %s%s",
-		       minor, pid, strerror(-err),
+		       minor, pid, why,
 		       err == -EPROTO ? ", answer not understood" :
 		       err == -ENODEV ? ", it does not serve this minor" : "");
 	return err;
