@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "attack.h"
@@ -388,6 +389,82 @@ static void life_remove_mapped(void)
 	attack_down(&low);
 }
 
+/**
+ * struct life_remover - a thread that removes a disk by force
+ * @minor: minor of the tap
+ * @go: set when it is to begin
+ */
+struct life_remover {
+	int minor;
+	bool go;
+};
+
+static void *life_remove_thread(void *arg)
+{
+	struct life_remover *remover = arg;
+
+	while (!__atomic_load_n(&remover->go, __ATOMIC_ACQUIRE))
+		;
+	return (void *)(long)tap_attr_write(remover->minor, "remove", "1");
+}
+
+/* Keep the processor for @us, as a sleep is too coarse. */
+static void life_spin(long us)
+{
+	struct timespec start, now;
+
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	do {
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while ((now.tv_sec - start.tv_sec) * 1000000 +
+		 (now.tv_nsec - start.tv_nsec) / 1000 < us);
+}
+
+/*
+ * The disk is removed by force while a transfer begins, which takes long when
+ * it has many parts: it must not begin after the removal.
+ */
+static void life_remove_mapping(void)
+{
+	struct blktap_direct_extent extents[2048] = {};
+	struct life_remover remover;
+	struct blktap_direct_event e;
+	int file = attack_file(0);
+	struct attack_io *io;
+	pthread_t thread;
+	struct tap t;
+	void *removed;
+	long delay = 100;
+	int i, ret;
+
+	for (i = 0; i < 2048; i++) {
+		extents[i].addr = i * 512;
+		extents[i].len = 512;
+	}
+	for (i = 0; i < 40; i++) {
+		if (!attack_direct_up(&t, file))
+			return;
+		io = attack_io(t.minor, 0, 1 << 20, -1);
+		if (!attack_event(&t, &e))
+			return;
+		CHECK_EQ(e.nr_sectors, 2048);
+		remover = (struct life_remover){ .minor = t.minor };
+		CHECK_EQ(pthread_create(&thread, NULL, life_remove_thread,
+					&remover), 0);
+		__atomic_store_n(&remover.go, true, __ATOMIC_RELEASE);
+		life_spin(delay);
+		ret = tap_map_extents(&t, e.tag, extents, 2048,
+				      BLKTAP_MAP_END);
+		CHECK(!ret || ret == -ESRCH);
+		/* Next time, let them be closer to each other. */
+		delay += ret ? -delay / 8 : 20;
+		CHECK_EQ(pthread_join(thread, &removed), 0);
+		CHECK_EQ((long)removed, 0);
+		CHECK_EQ(attack_io_end(io), ret ? -EIO : 0);
+		attack_down(&t);
+	}
+}
+
 /*
  * SIGKILL with requests pending, owned, and being served; data survives and the
  * order of arrival is kept.
@@ -664,6 +741,7 @@ const struct attack_test attack_life_tests[] = {
 	{ "life: server dies, direct mode (A18)", life_death_direct },
 	{ "life: server dies during a transfer (A18)", life_death_mapped },
 	{ "life: removal during a transfer", life_remove_mapped },
+	{ "life: removal as a transfer begins", life_remove_mapping },
 	{ "life: many servers killed, ring mode (A18)", life_kills_ring },
 	{ "life: many servers killed, direct mode (A18)", life_kills_direct },
 	{ "life: no server comes", life_policy },

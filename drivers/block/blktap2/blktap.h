@@ -448,7 +448,7 @@ struct blktap_request *blktap_result_take(struct blktap *tap);
 struct blktap_request *blktap_request_claim(struct blktap *tap, u64 tag);
 void blktap_request_own(struct blktap_request *req);
 void blktap_request_undo(struct blktap_request *req);
-void blktap_request_map(struct blktap_request *req);
+bool blktap_request_map(struct blktap_request *req);
 void blktap_request_mapped(struct blktap_request *req, bool in_task);
 void blktap_request_end(struct blktap_request *req, blk_status_t status);
 bool blktap_requests_waiting(struct blktap *tap);

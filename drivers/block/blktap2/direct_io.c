@@ -337,7 +337,10 @@ static void blktap_map_files(struct blktap_request *req, struct iov_iter *iter,
 	}
 }
 
-/* Look the files of the extents up, and serve the extents that have none. */
+/*
+ * Look up the files of the extents, serve the extents that have none, and let
+ * the transfer begin.
+ */
 static int blktap_map_prepare(struct blktap_request *req,
 			      struct blktap_map *map, struct iov_iter *iter)
 {
@@ -365,6 +368,9 @@ static int blktap_map_prepare(struct blktap_request *req,
 		if (ret)
 			goto err_put_files;
 	}
+	ret = -ESRCH;
+	if (!blktap_request_map(req))
+		goto err_put_files;
 	return 0;
 
 err_put_files:
@@ -401,7 +407,6 @@ static int blktap_map_try(struct blktap *tap, struct blktap_map *map)
 	req->error = 0;
 	req->map_end = map->cmd->flags & BLKTAP_MAP_END;
 	atomic_set(&req->parts, map->files + 1);
-	blktap_request_map(req);
 	blktap_map_files(req, &iter, map->extents, map->cmd->nr_extents);
 	blktap_map_put(req, true);
 	return 0;

@@ -421,18 +421,25 @@ void blktap_request_undo(struct blktap_request *req)
 
 /**
  * blktap_request_map - a transfer begins
- * @req: a request that is BUSY
+ * @req: a request that is BUSY, and stays so if requests are to fail: the removal
+ *	of the disk waits for no transfer that begins after it
  *
  * Context: Process context.
+ * Return: false if requests are to fail.
  */
-void blktap_request_map(struct blktap_request *req)
+bool blktap_request_map(struct blktap_request *req)
 {
 	struct blktap *tap = req->tap;
+	bool fail;
 
 	spin_lock_irq(&tap->lock);
-	req->state = BLKTAP_RQ_MAPPED;
-	tap->transfers++;
+	fail = blktap_failing(tap);
+	if (!fail) {
+		req->state = BLKTAP_RQ_MAPPED;
+		tap->transfers++;
+	}
 	spin_unlock_irq(&tap->lock);
+	return !fail;
 }
 
 /**
