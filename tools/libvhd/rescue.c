@@ -10,7 +10,8 @@
  *		also with a bad checksum; or made up after the header
  *	header	also with a bad checksum
  *	BAT	entries beyond the end or inside of metadata are lost; those that
- *		overlap each other are copied and called doubtful
+ *		overlap each other, or lie where no program puts a block, are
+ *		copied and called doubtful, with their bitmaps
  *	data	sectors that cannot be read are lost, one by one
  *	parent	if it is not there, all that the child does not have is lost
  *
@@ -114,16 +115,25 @@ static void vhd_res_tell(struct vhd_res *r, uint32_t nr)
 	}
 }
 
-/* A structure with @cookie whose checksum is wrong gets the right one. */
+/*
+ * A structure with @cookie whose checksum is wrong gets the right one. One
+ * whose checksum would be right with @cookie gets that.
+ */
 static bool vhd_res_sum(uint8_t *buf, size_t len, size_t field,
 			const char *cookie)
 {
 	uint32_t sum, old;
+	uint8_t found[8];
 
-	if (memcmp(buf, cookie, 8))
-		return false;
+	memcpy(found, buf, 8);
+	memcpy(buf, cookie, 8);
 	sum = htobe32(vhd_checksum(buf, len, field));
 	memcpy(&old, buf + field, 4);
+	if (memcmp(found, cookie, 8)) {
+		if (sum != old)
+			memcpy(buf, found, 8);
+		return sum == old;
+	}
 	memcpy(buf + field, &sum, 4);
 	return sum != old;
 }
@@ -155,9 +165,10 @@ static bool vhd_res_footer_at(struct vhd_res *r, struct vhd_image *image,
 		vhd_res_problem(r, "%s: a change was interrupted: if its journal is there, vhd-util revert is better than this",
 				image->path);
 	else if (bad)
-		vhd_res_problem(r, "%s: the checksum of the footer %s is wrong",
+		vhd_res_problem(r, "%s: the checksum or the cookie of the footer %s is wrong",
 				image->path, what);
 	image->footer_off = off ? off : image->file_size;
+	image->footer_lost = !off;
 	return true;
 }
 
@@ -188,6 +199,7 @@ static bool vhd_res_footer_made(struct vhd_res *r, struct vhd_image *image)
 	if (memcmp(image->header.parent_uuid, null, 16))
 		f->type = VHD_TYPE_DIFF;
 	image->footer_off = image->file_size;
+	image->footer_lost = true;
 	vhd_res_problem(r, "%s: there is no footer: the size of the disk is taken from the header, and may be too large",
 			image->path);
 	return true;
@@ -237,7 +249,7 @@ static int vhd_res_header(struct vhd_res *r, struct vhd_image *image)
 				     &image->footer, 0, &image->header))
 			continue;
 		if (bad)
-			vhd_res_problem(r, "%s: the checksum of the header is wrong",
+			vhd_res_problem(r, "%s: the checksum or the cookie of the header is wrong",
 					image->path);
 		if (i)
 			vhd_res_problem(r, "%s: the header is at 512, not at %" PRIu64,
@@ -262,11 +274,51 @@ static int vhd_res_start_cmp(const void *a, const void *b)
 	return x->start < y->start ? -1 : x->start > y->start;
 }
 
-/* Blocks that overlap: one of two is wrong, and nothing says which. */
-static void vhd_res_overlap(struct vhd_image *image, uint8_t *state,
-			    struct vhd_res_start *s)
+/* The end of batmap and parent locators that follow the BAT; @end: of that. */
+static uint64_t vhd_res_meta_end(const struct vhd_image *image, uint64_t end)
 {
-	uint64_t bytes = vhd_block_bytes(image);
+	const struct vhd_ctx quiet = { 0 };
+	uint8_t buf[VHD_BATMAP_HEADER_SIZE];
+	struct vhd_batmap map;
+	uint64_t from[1 + VHD_LOCATORS] = { 0 }, len[1 + VHD_LOCATORS] = { 0 };
+	unsigned int i;
+
+	if (!vhd_pread(image->fd, buf, sizeof(buf), end) &&
+	    !memcmp(buf, "tdbatmap", 8) &&
+	    !vhd_batmap_parse(&quiet, image->path, buf, &map)) {
+		from[0] = map.offset;
+		len[0] = (uint64_t)map.sectors * VHD_SECTOR;
+	}
+	for (i = 0; i < VHD_LOCATORS; i++) {
+		if (image->footer.type != VHD_TYPE_DIFF ||
+		    !image->header.loc[i].code)
+			continue;
+		from[1 + i] = image->header.loc[i].data_offset;
+		len[1 + i] = image->header.loc[i].data_len;
+	}
+	for (i = 0; i <= VHD_LOCATORS; i++) {
+		uint64_t to = vhd_round_up(from[i] + len[i], VHD_SECTOR);
+
+		/* Others are elsewhere, or damaged. */
+		if (from[i] >= end && from[i] - end <= 4096 &&
+		    to >= from[i] && to < image->file_size)
+			end = to;
+	}
+	return end;
+}
+
+/*
+ * Blocks that overlap: one of two is wrong, and nothing says which. A wrong
+ * entry need not overlap another block, though: programs put a block right
+ * behind the one before it, or its data at the next multiple of 4096, and in
+ * front of the footer; one that lies elsewhere is doubtful, too.
+ * @meta_end: of the BAT and what follows it.
+ */
+static void vhd_res_overlap(struct vhd_image *image, uint8_t *state,
+			    struct vhd_res_start *s, uint64_t meta_end)
+{
+	bool tap = !memcmp(image->footer.creator, VHD_CREATOR_TAP, 4);
+	uint64_t bytes = vhd_block_bytes(image), end = 0;
 	uint32_t i, nr = 0;
 
 	for (i = 0; i < image->nr_blocks; i++)
@@ -274,11 +326,21 @@ static void vhd_res_overlap(struct vhd_image *image, uint8_t *state,
 			s[nr++] = (struct vhd_res_start) {
 				(uint64_t)image->bat[i] * VHD_SECTOR, i };
 	qsort(s, nr, sizeof(*s), vhd_res_start_cmp);
-	for (i = 1; i < nr; i++) {
-		if (s[i].start - s[i - 1].start >= bytes)
-			continue;
-		state[s[i].block] |= VHD_RES_DOUBT;
-		state[s[i - 1].block] |= VHD_RES_DOUBT;
+	for (i = 0; i < nr; i++) {
+		uint64_t start = s[i].start;
+
+		if (start >= image->header.table_offset)
+			end = end > meta_end ? end : meta_end;
+		else if (!i)
+			end = start;
+		if (i && start < end)
+			state[s[i - 1].block] |= VHD_RES_DOUBT;
+		if (start < end ||
+		    ((start + image->bitmap_bytes) % 4096 &&
+		     ((start - end) % bytes || (!i && tap))) ||
+		    (!image->footer_lost && start + bytes > image->footer_off))
+			state[s[i].block] |= VHD_RES_DOUBT;
+		end = start + bytes;
 	}
 }
 
@@ -324,7 +386,7 @@ static int vhd_res_bat(struct vhd_res *r, struct vhd_image *image,
 	for (i = 0; r->poison && i < image->nr_blocks; i++)
 		if (image->bat[i] != VHD_BAT_UNUSED)
 			state[i] |= VHD_RES_MOVED;
-	vhd_res_overlap(image, state, starts);
+	vhd_res_overlap(image, state, starts, vhd_res_meta_end(image, low));
 	free(starts);
 	for (i = 0; i < image->nr_blocks; i++)
 		doubt += !!(state[i] & VHD_RES_DOUBT);
@@ -332,7 +394,7 @@ static int vhd_res_bat(struct vhd_res *r, struct vhd_image *image,
 		vhd_res_problem(r, "%s: %u blocks lie beyond the end of the file, or have an entry in the table that cannot be right",
 				image->path, lost);
 	if (doubt)
-		vhd_res_problem(r, "%s: %u blocks overlap each other: some of them hold data of others",
+		vhd_res_problem(r, "%s: %u blocks overlap each other, or lie where no block is put: some of them hold data of others",
 				image->path, doubt);
 	return 0;
 }
@@ -368,6 +430,8 @@ static int vhd_res_open(struct vhd_res *r, const char *path,
 	ret = vhd_res_header(r, image);
 	if (ret)
 		goto err_close;
+	image->old_bits = !memcmp(image->footer.creator, VHD_CREATOR_TAP, 4) &&
+			  image->footer.creator_version == VHD_CREATOR_OLD_BITS;
 	image->block_sectors = image->header.block_size / VHD_SECTOR;
 	image->bitmap_bytes = vhd_round_up((image->block_sectors + 7) / 8,
 					   VHD_SECTOR);
@@ -495,17 +559,19 @@ static void vhd_res_block(struct vhd_res *r, const struct vhd_image *image,
 		if (image->footer.type == VHD_TYPE_DIFF)
 			why = "bitmap of the block cannot be read";
 	}
+	/* Where the entry is doubtful, so is a bit that is clear. */
+	for (i = 0; i < nr && state && !why; i++)
+		if (!vhd_test_bit(have, bit + i))
+			vhd_res_missing(r, sector + i, true,
+					state & VHD_RES_DOUBT ?
+					"block overlaps another one or is misplaced" :
+					"a change was interrupted");
 	for (i = 0; i < nr; i += run ? run : 1) {
 		for (run = 0; i + run < nr && !vhd_test_bit(have, bit + i + run) &&
 		     (why || vhd_test_bit(map, in + i + run)); run++) {
 			vhd_set_bit(have, bit + i + run);
 			if (why)
 				vhd_res_missing(r, sector + i + run, false, why);
-			else if (state)
-				vhd_res_missing(r, sector + i + run, true,
-						state & VHD_RES_DOUBT ?
-						"block overlaps another one" :
-						"a change was interrupted");
 		}
 		if (run && !why)
 			vhd_res_sectors(r, image, data + (uint64_t)(in + i) *
@@ -548,6 +614,26 @@ static void vhd_res_layer(struct vhd_res *r, const struct vhd_image *image,
 	}
 }
 
+/* Is anything to be copied or told of there? Else it is zeros. */
+static bool vhd_res_has(const struct vhd_res *r, uint64_t sector, uint32_t nr)
+{
+	const struct vhd_image *image;
+	uint64_t end = sector + nr, i;
+	unsigned int k = 0;
+
+	for (image = r->image; image; image = image->parent, k++) {
+		if (vhd_layer_has(image, sector, nr))
+			return true;
+		if (!r->state[k] || sector >= image->sectors)
+			continue;
+		for (i = sector / image->block_sectors; i < image->nr_blocks &&
+		     i * image->block_sectors < end; i++)
+			if (r->state[k][i])
+				return true;
+	}
+	return r->broken;
+}
+
 static int vhd_res_copy(struct vhd_res *r, struct vhd_target *target)
 {
 	uint8_t have[VHD_CHUNK / 8];
@@ -561,6 +647,12 @@ static int vhd_res_copy(struct vhd_res *r, struct vhd_target *target)
 	for (sector = 0; sector < sectors && !ret; sector += nr) {
 		nr = sectors - sector < VHD_CHUNK ? sectors - sector :
 		     VHD_CHUNK;
+		if (!vhd_res_has(r, sector, nr)) {
+			vhd_res_flush(r, sector);
+			vhd_progress_tell(&r->spec->progress, sector + nr,
+					  sectors);
+			continue;
+		}
 		memset(have, 0, sizeof(have));
 		memset(buf, 0, VHD_BLOCK_SIZE);
 		r->base = sector;
