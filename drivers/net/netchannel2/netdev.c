@@ -265,10 +265,12 @@ static bool nc2_netdev_may_settle(struct nc2_dev *nd)
 		return false;
 	}
 	WRITE_ONCE(nd->settle, false);
-	/* Each takes up a period; one is left behind by so many periods at most. */
+	/* Each takes up a period. New connections do not add up to more than a burst. */
 	if (time_before(nd->settle_mark, now))
 		nd->settle_mark = now;
 	nd->settle_mark += NC2_SETTLE_PERIOD;
+	if (time_after(nd->settle_mark, now + NC2_SETTLE_BURST * NC2_SETTLE_PERIOD))
+		nd->settle_mark = now + NC2_SETTLE_BURST * NC2_SETTLE_PERIOD;
 	WRITE_ONCE(nd->settle_at, nd->settle_mark -
 				  (NC2_SETTLE_BURST - 1) * NC2_SETTLE_PERIOD);
 	return true;

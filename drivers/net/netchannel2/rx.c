@@ -461,7 +461,7 @@ static int nc2_rx_set(struct nc2_queue *q, const struct nc2_msg_hdr *hdr)
 {
 	struct nc2_dev *nd = q->nd;
 	struct nc2_msg_set_offload offload;
-	bool same;
+	bool same, first = false;
 	u32 value;
 
 	if (hdr->size != sizeof(offload))
@@ -494,13 +494,17 @@ static int nc2_rx_set(struct nc2_queue *q, const struct nc2_msg_hdr *hdr)
 		if (READ_ONCE(nd->peer_ready) &&
 		    ((value ^ READ_ONCE(nd->peer_features)) & NC2_FEATURE_STAGING))
 			return -EPROTO;
-		same = nd->peer_ready && value == nd->peer_features;
+		first = !nd->peer_ready;
+		same = !first && value == nd->peer_features;
 		WRITE_ONCE(nd->peer_features, value);
 		/* Pairs with smp_load_acquire() in nc2_start_xmit(). */
 		smp_store_release(&nd->peer_ready, true);
 	}
 	if (!same)
 		nc2_netdev_settle(nd);
+	/* Carrier does not wait for the features to be looked at. */
+	if (first)
+		nc2_netdev_poke(nd);
 	return 0;
 }
 
