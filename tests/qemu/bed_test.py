@@ -59,9 +59,18 @@ CASES = (
      True),
 )
 
+# The flags of a log, are they the emulator's doing?
+FLAGS = (("RSP: e02b:ffffc90040033d28 EFLAGS: 04a043e2", True),
+         ("RSP: e02b:ffffc90040033d28 EFLAGS: 00010246", False),
+         ("RSP: 0018:ffffc90040033d28 EFLAGS: 003f0fd7", False))
+
 
 def main():
     bad = 0
+    for text, want in FLAGS:
+        if bool(BED.emulator_fault(text)) != want:
+            print("%s: %s taken for QEMU's doing" % (text, "not" if want else "wrongly"))
+            bad = 1
     for name, ticks, said, want in CASES:
         machine = BED.Machine.__new__(BED.Machine)
         machine.lost = BED.LostTime(1)
