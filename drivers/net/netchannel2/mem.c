@@ -179,6 +179,8 @@ static int nc2_mem_do_map(struct nc2_mem *mem, domid_t domid, unsigned int first
 
 	op = kvcalloc(pages, sizeof(*op), GFP_KERNEL);
 	if (!op || gnttab_alloc_pages(pages, mem->pages + first)) {
+		/* It may have freed pages again that it has put there. */
+		memset(mem->pages + first, 0, pages * sizeof(*mem->pages));
 		kvfree(op);
 		return -ENOMEM;
 	}
