@@ -312,11 +312,14 @@ static int nc2_front_offer(struct nc2_dev *nd)
 /* The MTU is told by Xen's scripts in our folder, by the backend in its own. */
 static void nc2_front_mtu(struct nc2_dev *nd, unsigned int which)
 {
-	const char *dir = which ? nd->xbdev->otherend : nd->xbdev->nodename;
 	unsigned int mtu;
 
-	/* The user may have set another one since, which stays until there is news. */
-	if (nc2_read_uint(dir, which ? "current-mtu" : "mtu", nd->netdev->min_mtu,
+	/*
+	 * By the path of the watch: xbdev->otherend is replaced at resume, when
+	 * this may run. The user may have set another one since, which stays until
+	 * there is news.
+	 */
+	if (nc2_read_uint(nd->mtu_watch[which].node, "", nd->netdev->min_mtu,
 			  nd->netdev->max_mtu, &mtu) || mtu == nd->mtu_seen[which])
 		return;
 	nd->mtu_seen[which] = mtu;
