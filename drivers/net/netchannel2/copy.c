@@ -37,24 +37,39 @@ struct nc2_copy {
 	struct gnttab_copy op[NC2_COPY_BATCH];
 };
 
-/*
- * gnttab_batch_copy() sleeps and retries if Xen has swapped a page out; this is
- * called where nobody may sleep, so that counts as a failure.
+/**
+ * nc2_copy_ops - let Xen do grant copies
+ * @op: copies, whose status is GNTST_general_error
+ * @n: their number, may be 0
+ *
+ * gnttab_batch_copy() sleeps and retries if Xen has swapped a page out. Nobody
+ * may sleep here, so that counts as a failure.
+ *
+ * Context: any.
+ *
+ * Return: 0, or -EIO if not all of them were done.
  */
-static int nc2_copy_flush(struct nc2_copy *c)
+int nc2_copy_ops(struct gnttab_copy *op, unsigned int n)
 {
-	unsigned int i, n = c->n;
+	unsigned int i;
 
-	c->n = 0;
 	if (!n)
 		return 0;
-	if (HYPERVISOR_grant_table_op(GNTTABOP_copy, c->op, n))
+	if (HYPERVISOR_grant_table_op(GNTTABOP_copy, op, n))
 		return -EIO;
 	for (i = 0; i < n; i++) {
-		if (c->op[i].status != GNTST_okay)
+		if (op[i].status != GNTST_okay)
 			return -EIO;
 	}
 	return 0;
+}
+
+static int nc2_copy_flush(struct nc2_copy *c)
+{
+	unsigned int n = c->n;
+
+	c->n = 0;
+	return nc2_copy_ops(c->op, n);
 }
 
 /* Copy to or from a piece of a page of this kernel's. */

@@ -417,6 +417,7 @@ unsigned int nc2_mem_free(struct nc2_mem *mem);
 void nc2_mem_abandon(struct nc2_mem *mem);
 
 /* copy.c */
+int nc2_copy_ops(struct gnttab_copy *op, unsigned int n);
 int nc2_copy_skb(const struct nc2_queue *q, const struct nc2_mem *mem, u32 pos,
 		 const struct sk_buff *skb, bool write);
 

@@ -260,13 +260,7 @@ static int nc2_rx_copy(struct nc2_queue *q, const struct nc2_packet *p,
 			nc2_place_next(&place, len);
 		}
 	}
-	if (n)
-		gnttab_batch_copy(q->copy, n);
-	for (i = 0; i < n; i++) {
-		if (q->copy[i].status != GNTST_okay)
-			return -EINVAL;
-	}
-	return 0;
+	return nc2_copy_ops(q->copy, n);
 }
 
 /* Segments: are the headers those of the type, and are there not too many? */
