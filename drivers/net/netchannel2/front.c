@@ -422,18 +422,47 @@ void nc2_front_connect_work(struct work_struct *work)
 	mutex_unlock(&nd->mutex);
 }
 
+static void nc2_front_backend_closed(struct nc2_dev *nd, enum xenbus_state state)
+{
+	nc2_life_set(nd, NC2_LIFE_STOPPED);
+	if (state == XenbusStateClosed) {
+		if (nc2_disconnect(nd))
+			schedule_delayed_work(&nd->connect_work, NC2_HELD_PERIOD);
+		if (nd->reconnecting) {
+			nd->reconnecting = false;
+			xenbus_switch_state(nd->xbdev, XenbusStateInitialising);
+			return;
+		}
+		/* It has not answered that yet, so this is of before. */
+		if (nd->xbdev->state == XenbusStateInitialising)
+			return;
+	}
+	if (!nd->reconnecting)
+		nc2_front_answer(nd, -ECONNREFUSED);
+	if (nd->xbdev->state != XenbusStateClosed)
+		xenbus_frontend_closed(nd->xbdev);
+}
+
 /* Leave, and connect anew as soon as the backend is ready for it. */
 static void nc2_front_again(struct nc2_dev *nd)
 {
 	nc2_life_set(nd, NC2_LIFE_STOPPED);
 	nd->reconnecting = true;
 	xenbus_switch_state(nd->xbdev, XenbusStateClosed);
-	if (xenbus_read_driver_state(nd->xbdev->otherend) != XenbusStateInitWait)
-		return;
-	/* It was not connected, so it goes on waiting. */
-	nd->reconnecting = false;
-	xenbus_switch_state(nd->xbdev, XenbusStateInitialising);
-	nc2_front_begin(nd);
+	switch (xenbus_read_driver_state(nd->xbdev->otherend)) {
+	case XenbusStateInitWait:
+		/* It was not connected, so it goes on waiting. */
+		nd->reconnecting = false;
+		xenbus_switch_state(nd->xbdev, XenbusStateInitialising);
+		nc2_front_begin(nd);
+		break;
+	case XenbusStateClosed:
+		/* If it was so before, it does not tell again. */
+		nc2_front_backend_closed(nd, XenbusStateClosed);
+		break;
+	default:
+		break;
+	}
 }
 
 /* Connect as it is wanted now, and wait for that. */
@@ -525,24 +554,6 @@ void nc2_front_fail(struct nc2_dev *nd, const char *why)
 	}
 	WRITE_ONCE(nd->broken, NULL);
 	mutex_unlock(&nd->mutex);
-}
-
-static void nc2_front_backend_closed(struct nc2_dev *nd, enum xenbus_state state)
-{
-	nc2_life_set(nd, NC2_LIFE_STOPPED);
-	if (state == XenbusStateClosed) {
-		if (nc2_disconnect(nd))
-			schedule_delayed_work(&nd->connect_work, NC2_HELD_PERIOD);
-		if (nd->reconnecting) {
-			nd->reconnecting = false;
-			xenbus_switch_state(nd->xbdev, XenbusStateInitialising);
-			return;
-		}
-	}
-	if (!nd->reconnecting)
-		nc2_front_answer(nd, -ECONNREFUSED);
-	if (nd->xbdev->state != XenbusStateClosed)
-		xenbus_frontend_closed(nd->xbdev);
 }
 
 static void nc2_front_changed(struct xenbus_device *xbdev, enum xenbus_state state)
