@@ -164,6 +164,11 @@ int vhd_parent_enter(const struct vhd_ctx *ctx, const char *child,
 	unsigned int i;
 	int ret;
 
+	/* In a child that means a parent that is no VHD. */
+	if (!parent->raw && vhd_is_zero(parent->footer.uuid, 16))
+		return vhd_msg(&parent->ctx, -EINVAL,
+			       "%s: has no UUID, by which a child could know it; a copy made by vhd-util copy has one",
+			       parent->path);
 	if (fstat(parent->fd, &st))
 		return -errno;
 	h->parent_timestamp = st.st_mtime - VHD_EPOCH;
