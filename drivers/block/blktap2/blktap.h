@@ -407,6 +407,7 @@ int blktap_life_enter(struct blktap *tap, const struct blktap_mode *mode,
 	__must_hold(&tap->lock);
 void blktap_life_leave(struct blktap *tap, enum blktap_event event);
 bool blktap_life_mine(struct blktap *tap) __must_hold(&tap->lock);
+bool blktap_life_gone(struct blktap *tap);
 void blktap_life_timeout(struct blktap *tap, unsigned int seconds);
 void blktap_life_grown(struct blktap *tap) __must_hold(&tap->lock);
 

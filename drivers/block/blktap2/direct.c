@@ -328,17 +328,6 @@ static struct blktap_request *blktap_direct_next(struct blktap *tap)
 	return req;
 }
 
-static bool blktap_direct_gone_take(struct blktap *tap)
-{
-	bool gone;
-
-	spin_lock_irq(&tap->lock);
-	gone = tap->gone;
-	tap->gone = false;
-	spin_unlock_irq(&tap->lock);
-	return gone;
-}
-
 /**
  * struct blktap_handout - events on their way to the server
  * @given: requests of the events
@@ -365,7 +354,7 @@ static u32 blktap_direct_batch(struct blktap *tap, struct blktap_handout *out,
 			blktap_direct_event(req, &batch[n]);
 			continue;
 		}
-		out->gone = blktap_direct_gone_take(tap);
+		out->gone = blktap_life_gone(tap);
 		if (!out->gone)
 			break;
 		memset(&batch[n], 0, sizeof(*batch));

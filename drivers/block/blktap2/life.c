@@ -276,6 +276,24 @@ bool blktap_life_mine(struct blktap *tap)
 	       (!tap->mm || tap->mm == current->mm);
 }
 
+/**
+ * blktap_life_gone - does the server have to be told that its disk was deleted?
+ * @tap: the tap
+ *
+ * Context: Process context. Takes and releases tap->lock.
+ * Return: true once for each deletion.
+ */
+bool blktap_life_gone(struct blktap *tap)
+{
+	bool gone;
+
+	spin_lock_irq(&tap->lock);
+	gone = tap->gone;
+	tap->gone = false;
+	spin_unlock_irq(&tap->lock);
+	return gone;
+}
+
 /* Gives the missing server up, when its time is over. */
 static void blktap_life_recovery(struct work_struct *work)
 {

@@ -252,17 +252,6 @@ out:
 	return ret;
 }
 
-static bool blktap_ring_gone(struct blktap *tap)
-{
-	bool gone;
-
-	spin_lock_irq(&tap->lock);
-	gone = tap->gone;
-	tap->gone = false;
-	spin_unlock_irq(&tap->lock);
-	return gone;
-}
-
 /* Readable if there are new requests, a message, or the disk has gone. */
 static __poll_t blktap_ring_poll(struct blktap *tap, struct file *file,
 				 poll_table *wait)
@@ -278,7 +267,7 @@ static __poll_t blktap_ring_poll(struct blktap *tap, struct file *file,
 		ring->tells = 0;
 	if (ring->pages && !ring->broken && blktap_ring_pump(tap))
 		ring->tells = BLKTAP_RING_TELLS;
-	if (blktap_ring_gone(tap))
+	if (blktap_life_gone(tap))
 		ring->tells = BLKTAP_RING_TELLS;
 	if (ring->tells) {
 		ring->tells--;
